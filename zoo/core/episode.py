@@ -1,0 +1,122 @@
+"""The wire format of episodes: its checks, and the sums that respect its padding.
+
+A batch of T tasks is `(x, y)`:
+
+    x = {"support_x": float32 [T, S, ...], "support_y": int64 [T, S], "query_x": float32 [T, Q, ...]}
+    y = query_y, int64 [T, Q]
+
+Label -1 is padding: the row is ignored by adaptation, loss and metrics. Regression tasks carry float targets
+`[T, S, D]` and `[T, Q, D]` in place of the labels, and have no padding.
+"""
+
+import tensorflow as tf
+
+PADDING_LABEL = -1
+KEYS = ("support_x", "support_y", "query_x")
+# A logit this low has probability exactly 0 in float32, and its gradient is 0 and not NaN.
+ABSENT_CLASS_LOGIT = -1e9
+
+
+def check_images(name, images, input_shape):
+    """Raises ValueError unless `images` is float [T, rows, *input_shape]."""
+    expected = (None, None) + tuple(input_shape)
+    shape = images.shape
+    fits = shape.rank is None or (
+        shape.rank == len(expected)
+        and all(want is None or got is None or want == got for want, got in zip(expected, shape))
+    )
+    if not fits or not images.dtype.is_floating:
+        wanted = ", ".join(["T", "rows"] + [str(size) for size in input_shape])
+        raise ValueError(
+            f"`{name}` must be float [{wanted}], tasks first. Received: dtype={images.dtype.name}, shape={shape}"
+        )
+
+
+def check_targets(name, targets, images, way=None, target_size=None):
+    """Raises ValueError unless `targets` are labels [T, rows] (or, with `target_size`, floats [T, rows, target_size]).
+
+    Eager labels are also checked against `way`; inside a graph an assertion does the same when it runs.
+    """
+    if target_size is not None:
+        if not targets.dtype.is_floating or targets.shape.rank != 3 or targets.shape[-1] != target_size:
+            raise ValueError(
+                f"`{name}` must be float [T, rows, {target_size}] for a regression model. "
+                f"Received: dtype={targets.dtype.name}, shape={targets.shape}"
+            )
+    elif not targets.dtype.is_integer or targets.shape.rank != 2:
+        raise ValueError(
+            f"`{name}` must be int64 [T, rows], class labels from 0 and {PADDING_LABEL} for padding. "
+            f"Received: dtype={targets.dtype.name}, shape={targets.shape}"
+        )
+    if not targets.shape[:2].is_compatible_with(images.shape[:2]):
+        raise ValueError(
+            f"`{name}` must label every row of its images, {images.shape[:2]}. Received: shape={targets.shape}"
+        )
+    if target_size is None and way is not None and tf.executing_eagerly() and tf.size(targets) > 0:
+        lowest, highest = int(tf.reduce_min(targets)), int(tf.reduce_max(targets))
+        if lowest < PADDING_LABEL or highest >= way:
+            raise ValueError(
+                f"`{name}` must hold labels from 0 to {way - 1}, and {PADDING_LABEL} for padding. "
+                f"Received: labels from {lowest} to {highest}"
+            )
+
+
+def label_range_assertion(name, labels, way):
+    """An op that fails with a clear message when a label is outside -1 .. way - 1. For training graphs, not for serving."""
+    message = f"`{name}` must hold labels from 0 to {way - 1}, and {PADDING_LABEL} for padding."
+    inside = tf.logical_and(labels >= PADDING_LABEL, labels < tf.cast(way, labels.dtype))
+    return tf.debugging.Assert(
+        tf.reduce_all(inside),
+        [message, "Received: labels from", tf.reduce_min(labels), "to", tf.reduce_max(labels)],
+    )
+
+
+def usable_rows(labels, way=None):
+    """Bool [..., rows]: the rows that count. A label below 0, or not below `way`, marks a row to ignore."""
+    usable = labels >= 0
+    return usable if way is None else tf.logical_and(usable, labels < tf.cast(way, labels.dtype))
+
+
+def one_hot(labels, way, dtype=tf.float32):
+    """[..., rows] -> [..., rows, way]; rows to ignore are all zeros."""
+    return tf.one_hot(labels, way, dtype=dtype)
+
+
+def class_counts(support_y, way, dtype=tf.float32):
+    """Usable support rows per class: [T, S] -> [T, way]."""
+    return tf.reduce_sum(one_hot(support_y, way, dtype), axis=-2)
+
+
+def mask_absent_classes(logits, counts):
+    """Gives classes without a usable support row probability 0; a task that has no usable row at all stays as it is.
+
+    Args:
+        logits: float [T, Q, way].
+        counts: float [T, way], from `class_counts`.
+    """
+    absent = tf.logical_and(counts == 0, tf.reduce_any(counts > 0, axis=-1, keepdims=True))  # [T, way]
+    return tf.where(absent[:, None, :], tf.cast(ABSENT_CLASS_LOGIT, logits.dtype), logits)
+
+
+def mean_over_usable(values, labels):
+    """Mean of `values` [..., rows] over the rows whose label is not padding; 0 where there is none."""
+    usable = labels >= 0
+    total = tf.reduce_sum(tf.where(usable, values, tf.zeros_like(values)), axis=-1)
+    return total / tf.maximum(tf.reduce_sum(tf.cast(usable, values.dtype), axis=-1), 1)
+
+
+def cross_entropy(labels, logits):
+    """Softmax cross-entropy, averaged over the usable rows: [..., rows], [..., rows, way] -> [...]. Natural log."""
+    row_losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.maximum(labels, 0), logits=logits)
+    return mean_over_usable(row_losses, labels)
+
+
+def mean_squared_error(targets, outputs):
+    """[..., rows, D], [..., rows, D] -> [...]."""
+    return tf.reduce_mean(tf.math.squared_difference(outputs, targets), axis=[-2, -1])
+
+
+def accuracy(labels, logits):
+    """Share of the usable rows whose highest logit is their label: [..., rows], [..., rows, way] -> [...]."""
+    correct = tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels
+    return mean_over_usable(tf.cast(correct, logits.dtype), labels)

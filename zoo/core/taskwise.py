@@ -1,0 +1,90 @@
+"""Methods that adapt by gradients: one task at a time, mapped over tasks in this one place."""
+
+import tensorflow as tf
+
+from zoo.core.few_shot_model import FewShotModel
+
+
+def map_tasks(function, tasks, output_signature):
+    """Applies `function` to each task of `tasks` (T leading) and stacks the results.
+
+    One traced body, whose iterations run in parallel up to the inter-op threads. `tf.vectorized_map` is no choice here: it
+    is slower (grouped convolutions), and fails in a served graph where T is unknown and arrives as 1.
+    """
+    parallel_iterations = 1 if tf.executing_eagerly() else 16
+    return tf.map_fn(function, tasks, fn_output_signature=output_signature, parallel_iterations=parallel_iterations)
+
+
+def usable_support(support_x, support_y, usable):
+    """The usable rows of one task and their weights, with one row of weight 0 where there is none.
+
+    Batch statistics must not see padded rows, so they are taken out and not only weighted; and the gradient of a
+    max-pool over zero rows aborts the process, hence the one zero row.
+
+    Returns: `(x [rows, ...], y [rows, ...], weights float [rows])`.
+    """
+    x, y = tf.boolean_mask(support_x, usable), tf.boolean_mask(support_y, usable)
+    num_dummies = tf.cast(tf.equal(tf.shape(y)[0], 0), tf.int32)
+
+    def pad(rows):
+        return tf.pad(rows, tf.concat([[[0, num_dummies]], tf.zeros([rows.shape.rank - 1, 2], tf.int32)], axis=0))
+
+    weights = tf.concat([tf.ones([tf.shape(y)[0]], x.dtype), tf.zeros([num_dummies], x.dtype)], axis=0)
+    x, y = (tf.ensure_shape(pad(rows), [None] + rows.shape[1:].as_list()) for rows in (x, y))
+    return x, y, weights
+
+
+class TaskwiseModel(FewShotModel):
+    """A few-shot model that is written for one task; `adapt` and `predict_with` map it over tasks.
+
+    The outer gradient is taken inside the map, task by task, so nothing is stacked between the forward and the backward
+    pass of different tasks: half the trace and twice the speed of a tape around the map.
+    """
+
+    maps_over_tasks = True
+
+    def adapt_task(self, support_x, support_y, training=False):
+        """`adapt` for one task: [S, ...], [S] -> state without the leading T."""
+        raise NotImplementedError(f"{type(self).__name__} must define `adapt_task`.")
+
+    def predict_task(self, task_state, query_x, training=False):
+        """`predict_with` for one task: state, [Q, ...] -> outputs [Q, way]."""
+        raise NotImplementedError(f"{type(self).__name__} must define `predict_task`.")
+
+    def state_signature(self):
+        """tf.TensorSpec of every entry of one task's state, by name."""
+        raise NotImplementedError(f"{type(self).__name__} must define `state_signature`.")
+
+    def _outputs_spec(self):
+        return tf.TensorSpec([None, self.way or self.target_size], self.compute_dtype)
+
+    def adapt(self, support_x, support_y, training=False):
+        self.check_support(support_x, support_y)
+        return map_tasks(
+            lambda task: self.adapt_task(*task, training=training), (support_x, support_y), self.state_signature()
+        )
+
+    def predict_with(self, task_state, query_x, training=False):
+        return map_tasks(
+            lambda task: self.predict_task(*task, training=training), (task_state, query_x), self._outputs_spec()
+        )
+
+    def compute_gradients(self, x, y):
+        variables = self.trainable_variables
+
+        def one_task(task):
+            support_x, support_y, query_x, query_y = task
+            with tf.GradientTape() as tape:
+                state = self.adapt_task(support_x, support_y, training=True)
+                outputs = self.predict_task(state, query_x, training=True)
+                loss = self.task_loss(query_y, outputs)
+            return loss, outputs, tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+        signature = (
+            tf.TensorSpec([], self.compute_dtype),
+            self._outputs_spec(),
+            [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables],
+        )
+        tasks = (x["support_x"], x["support_y"], x["query_x"], y)
+        losses, outputs, gradients = map_tasks(one_task, tasks, signature)
+        return tf.reduce_mean(losses), outputs, [tf.reduce_mean(gradient, axis=0) for gradient in gradients]
