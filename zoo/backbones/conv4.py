@@ -1,0 +1,56 @@
+"""The convolutional networks of the few-shot papers: four 3x3 blocks."""
+
+import keras
+
+from zoo.core.batch_norm import BatchNorm
+
+
+def conv4(input_shape=(28, 28, 1), filters=64, statistics="running", center=True, scale=True, name="conv4"):
+    """Conv-4 of Vinyals et al. (2016) and Snell et al. (2017): 4 x [conv 3x3, BatchNorm, ReLU, max-pool 2], flattened.
+
+    Without a bias in front of BatchNorm: its gradient is exactly 0.
+
+    Args:
+        input_shape: (height, width, channels), height and width at least 16.
+        filters: channels of every block; 64 in the papers, 32 for miniImageNet in MAML.
+        statistics: "running" or "batch", see `zoo.core.batch_norm.BatchNorm`.
+        center, scale: whether BatchNorm has beta and gamma.
+        name: name of the Keras model.
+
+    Returns:
+        keras.Model, float32 [B, *input_shape] -> [B, filters * (height // 16) * (width // 16)].
+
+    Raises:
+        ValueError: for images below 16 x 16.
+    """
+    if min(input_shape[:2]) < 16:
+        raise ValueError(f"conv4 halves its images four times: at least 16 x 16. Received: input_shape={input_shape}")
+    inputs = x = keras.Input(input_shape, name="images")
+    for block in range(1, 5):
+        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv_{block}")(x)
+        x = BatchNorm(statistics, center=center, scale=scale, name=f"norm_{block}")(x)
+        x = keras.layers.ReLU(name=f"relu_{block}")(x)
+        x = keras.layers.MaxPool2D(2, name=f"pool_{block}")(x)
+    return keras.Model(inputs, keras.layers.Flatten(name="flatten")(x), name=name)
+
+
+def strided_conv4(input_shape=(28, 28, 1), filters=64, statistics="batch", name="strided_conv4"):
+    """MAML's Omniglot network (Finn et al. 2017): 4 x [conv 3x3 stride 2, BatchNorm without gamma, ReLU], mean over space.
+
+    Its conv biases stand in front of BatchNorm, where their gradient is exactly 0, and are left out.
+
+    Args:
+        input_shape: (height, width, channels).
+        filters: channels of every block; 64 in the paper.
+        statistics: "batch" in the paper, training and test.
+        name: name of the Keras model.
+
+    Returns:
+        keras.Model, float32 [B, *input_shape] -> [B, filters].
+    """
+    inputs = x = keras.Input(input_shape, name="images")
+    for block in range(1, 5):
+        x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{block}")(x)
+        x = BatchNorm(statistics, scale=False, name=f"norm_{block}")(x)
+        x = keras.layers.ReLU(name=f"relu_{block}")(x)
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="mean")(x), name=name)
