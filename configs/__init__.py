@@ -1,0 +1,1 @@
+"""Config files; each imports configs.common and nothing else."""

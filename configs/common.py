@@ -1,0 +1,31 @@
+"""The fields of every config, with the values that most of them share."""
+
+from ml_collections import ConfigDict
+
+
+def get_config():
+    """A config without data set, model and steps; every field of it can be set on the command line."""
+    return ConfigDict(
+        {
+            "seed": 0,
+            # name and options of zoo.datasets.load; train_options hold for the training subset only
+            "dataset": {"name": "", "options": {}, "train_options": {}},
+            # one training step: tasks episodes of way classes, shot support and query query images per class
+            "train": {"way": 5, "shot": 1, "query": 15, "tasks": 1},
+            # a class of zoo.METHODS, a builder of zoo.backbones, and the arguments of both
+            "model": {"method": "", "options": {}, "backbone": "", "backbone_options": {}},
+            "outer": {
+                "optimizer": "adam",  # any name that keras.optimizers.get takes
+                "learning_rate": 1e-3,
+                "schedule": "constant",  # constant, cosine (to 0), or halving (every halve_every steps)
+                "halve_every": 2000,
+                "num_steps": 1000,
+            },
+            # the best weights by validation are the ones kept
+            "validation": {"way": 5, "shot": 1, "query": 15, "tasks": 1, "episodes": 200, "every": 500},
+            # test episodes; protocols: name -> way, shot, query, and model arguments to change
+            "evaluation": {"episodes": 1000, "tasks": 1, "protocols": {}},
+            "log_every": 50,
+            "checkpoint_every": 500,
+        }
+    )

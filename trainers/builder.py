@@ -1,0 +1,70 @@
+"""From a config to the objects it names."""
+
+import json
+
+import keras
+import numpy as np
+
+import zoo
+from zoo.datasets.sampler import ENDLESS
+
+# What a run is: a workdir belongs to one value of these. The other fields may change between starts.
+IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation")
+SCHEDULES = ("constant", "cosine", "halving")
+
+
+def to_dict(config):
+    """A config as plain JSON data."""
+    return json.loads(config.to_json())
+
+
+def method_class(config):
+    """The zoo class that the config names."""
+    method = config["model"]["method"]
+    if method not in zoo.METHODS:
+        raise ValueError(f"`config.model.method` must be one of {sorted(zoo.METHODS)}. Received: {method!r}")
+    return zoo.METHODS[method]
+
+
+def build_model(config):
+    """The untrained model; `seed` fixes its weights."""
+    keras.utils.set_random_seed(config["seed"])
+    model = config["model"]
+    backbone = zoo.backbones.build(model["backbone"], **model["backbone_options"])
+    return method_class(config)(backbone, name=model["method"].lower(), **model["options"])
+
+
+def build_tasks(dataset, subset):
+    """The tasks of a subset, from the config's `dataset` part."""
+    options = {**dataset["options"], **(dataset["train_options"] if subset == "train" else {})}
+    return zoo.datasets.load(dataset["name"], subset, **options)
+
+
+def build_optimizer(outer):
+    """The outer optimizer with its learning rate schedule."""
+    rate, num_steps = outer["learning_rate"], outer["num_steps"]
+    if outer["schedule"] not in SCHEDULES:
+        raise ValueError(f"`config.outer.schedule` must be one of {SCHEDULES}. Received: {outer['schedule']!r}")
+    if outer["schedule"] == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, decay_steps=num_steps)
+    elif outer["schedule"] == "halving":
+        rate = keras.optimizers.schedules.ExponentialDecay(rate, outer["halve_every"], 0.5, staircase=True)
+    return keras.optimizers.get({"class_name": outer["optimizer"], "config": {"learning_rate": rate}})
+
+
+def episodes(tasks, protocol, seed, num_tasks, **options):
+    """Episodes of a protocol (way, shot, query), `num_tasks` per batch."""
+    counts = {name: _as_count(protocol[name]) for name in ("way", "shot", "query")}
+    return tasks.episodes(tasks=num_tasks, seed=seed, **counts, **options)
+
+
+def stream_seed(seed, stream):
+    """A seed of its own for each use of the data, so that training and validation never share a draw."""
+    return (
+        int(np.random.SeedSequence([seed, ("train", "validation", "test").index(stream)]).generate_state(1)[0])
+        % ENDLESS
+    )
+
+
+def _as_count(value):
+    return tuple(value) if isinstance(value, (list, tuple)) else value

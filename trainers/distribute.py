@@ -1,0 +1,94 @@
+"""tf.distribute, and the threads of one machine."""
+
+import os
+
+import tensorflow as tf
+
+STRATEGIES = ("none", "mirrored", "multi_worker")
+
+
+def configure_threads(method):
+    """Sets TensorFlow's threads for a method class; call before TensorFlow runs its first op.
+
+    Tasks that are mapped over are independent: one thread per task beats several threads on one small convolution.
+    """
+    if method.maps_over_tasks:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count())
+
+
+def make_strategy(name, num_virtual_cpus=0):
+    """The strategy of that name.
+
+    Args:
+        name: "none"; "mirrored": all GPUs of this machine, or all CPU devices where there is none; "multi_worker":
+            synchronous training over the machines of TF_CONFIG.
+        num_virtual_cpus: splits the CPU into so many devices first, to try "mirrored" on a machine without GPUs.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(f"`--strategy` must be one of {STRATEGIES}. Received: {name!r}")
+    if num_virtual_cpus:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * num_virtual_cpus)
+    if name == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def is_chief(strategy):
+    """Whether this process writes the files of the run."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0)
+
+
+def distribute_episodes(strategy, make_dataset, num_tasks, start_step=0):
+    """An iterator of global batches of `num_tasks` tasks, the same tasks for any number of replicas.
+
+    Args:
+        strategy: a tf.distribute strategy.
+        make_dataset: `(num_tasks, start, shard) -> tf.data.Dataset` of batches of one replica.
+        num_tasks: tasks of a global batch.
+        start_step: global batches to leave out.
+
+    Raises:
+        ValueError: where the replicas cannot share the tasks evenly.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if num_tasks % replicas:
+        raise ValueError(f"`tasks` must be a multiple of the {replicas} replicas. Received: tasks={num_tasks}")
+    if replicas == 1:
+        return iter(make_dataset(num_tasks, start_step, (1, 0)))
+
+    def input_function(context):
+        # Batch number step * replicas + replica belongs to that replica; a worker reads those of its own replicas.
+        shard = (context.num_input_pipelines, context.input_pipeline_id)
+        return make_dataset(num_tasks // replicas, start_step * replicas, shard)
+
+    if getattr(strategy.extended, "_num_replicas_per_worker", replicas) != replicas and replicas > _num_workers(
+        strategy
+    ):
+        raise ValueError("Several workers with several devices each are not supported: give each worker one device")
+    return iter(strategy.distribute_datasets_from_function(input_function))
+
+
+def _num_workers(strategy):
+    resolver = strategy.cluster_resolver
+    return max(1, sum(len(tasks) for tasks in resolver.cluster_spec().as_dict().values())) if resolver else 1
+
+
+def run_steps(strategy, step, iterator, num_steps):
+    """Runs `step(batch)` on every replica for `num_steps` global batches. For use inside a tf.function."""
+
+    def body(count):
+        strategy.run(step, args=(next(iterator),))
+        return (count + 1,)
+
+    tf.while_loop(lambda count: count < num_steps, body, (tf.constant(0),), parallel_iterations=1)

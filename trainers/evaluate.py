@@ -1,0 +1,72 @@
+"""Evaluates a trained model on seeded test episodes.
+
+python -m trainers.evaluate --workdir=DIR | --preset=NAME [--episodes=1000] [--seed=0] [--protocols=5way_1shot]
+
+Prints the figures with their intervals and protocols. In a workdir it also writes evaluation.json, card.md, the figures in
+model.json, and episode.png.
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+import numpy as np
+from absl import app, flags, logging
+
+from trainers import builder, distribute, evaluation, report
+from zoo.presets.loader import CARD_FILE, from_preset, preset_metadata, save_preset_config, write_text
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run, to evaluate and to write the results into.")
+_PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset, to evaluate without writing anything.")
+_EPISODES = flags.DEFINE_integer("episodes", None, "Test episodes per protocol; the config's number when left out.", 1)
+_SEED = flags.DEFINE_integer("seed", None, "Seed of the episodes; the config's seed when left out.", 0)
+_PROTOCOLS = flags.DEFINE_list("protocols", None, "Names of protocols of the config; all when left out.")
+_SUBSET = flags.DEFINE_enum("subset", "test", ("validation", "test"), "Classes to draw from.")
+
+
+def write_results(workdir, figures, tasks):
+    """Writes the figures and what documents them into a workdir."""
+    folder = pathlib.Path(workdir)
+    metadata = preset_metadata(folder)
+    config = metadata["config"]
+    metadata["training"] = evaluation.training_cost(folder)
+    metadata["figures"] = figures
+    model = from_preset(folder)
+    num_parameters = int(sum(np.prod(variable.shape) for variable in model.trainable_variables))
+    write_text(folder / "evaluation.json", json.dumps(figures, indent=1) + "\n")
+    write_text(folder / CARD_FILE, report.model_card(folder.resolve().name, metadata, num_parameters))
+    save_preset_config(model, folder, metadata)
+    protocol = config["evaluation"]["protocols"][figures[0]["protocol"]]
+    report.plot_episode(
+        folder / "episode.png", *evaluation.predict_episode(folder, tasks, protocol, figures[0]["seed"])
+    )
+    for name in (CARD_FILE, "evaluation.json", "episode.png", "learning_curve.png"):
+        if (folder / name).is_file():
+            print(os.path.join(workdir, name))
+
+
+def main(argv):
+    logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1:
+        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+    if (_WORKDIR.value is None) == (_PRESET.value is None):
+        raise app.UsageError("Give either --workdir or --preset.")
+    source = _WORKDIR.value or _PRESET.value
+    try:
+        distribute.configure_threads(builder.method_class(preset_metadata(source)["config"]))
+        figures, tasks = evaluation.evaluate_preset(
+            source, _SUBSET.value, _EPISODES.value, _SEED.value, _PROTOCOLS.value
+        )
+        for figure in figures:
+            print(
+                f"{figure['protocol']}: {figure['metric']} {report.format_figure(figure)} ({report.describe_protocol(figure)})"
+            )
+        if _WORKDIR.value:
+            write_results(_WORKDIR.value, figures, tasks)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    app.run(main)

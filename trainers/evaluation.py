@@ -1,0 +1,94 @@
+"""Accuracy of a trained model over test episodes, with its interval and its protocol."""
+
+import os
+import platform
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainers import builder
+from trainers.workdir import read_metrics
+from zoo.presets import from_preset, preset_metadata
+
+
+def evaluate_preset(name_or_folder, subset="test", num_episodes=None, seed=None, only=None):
+    """The figures of every protocol of the model's config.
+
+    Args:
+        name_or_folder: as in `zoo.from_preset`.
+        subset: "validation" or "test".
+        num_episodes: per protocol; the config's when None.
+        seed: of the episodes; the config's when None.
+        only: names of protocols; all when None.
+
+    Returns:
+        (figures, tasks): one dict per protocol, and the tasks they were drawn from.
+
+    Raises:
+        ValueError: where there is no such preset, protocol or data.
+    """
+    config = preset_metadata(name_or_folder)["config"]
+    part = config["evaluation"]
+    unknown = sorted(set(only or ()) - set(part["protocols"]))
+    if unknown:
+        raise ValueError(f"`--protocols` must be among {sorted(part['protocols'])}. Received: {unknown}")
+    seed = config["seed"] if seed is None else seed
+    tasks = builder.build_tasks(config["dataset"], subset)
+    figures = []
+    for name, protocol in part["protocols"].items():
+        if only and name not in only:
+            continue
+        model = from_preset(name_or_folder, **protocol["overrides"])
+        result = evaluate_model(model, tasks, protocol, num_episodes or part["episodes"], part["tasks"], subset, seed)
+        described = {"protocol": name, **result, **config["dataset"]["options"], **protocol["overrides"]}
+        figures.append({"dataset": config["dataset"]["name"], **described})
+    return figures, tasks
+
+
+def evaluate_model(model, tasks, protocol, num_episodes, num_tasks, subset, seed):
+    """One figure: mean and 95 % half-width over `num_episodes` seeded episodes, with what they were."""
+    if num_episodes % num_tasks:
+        raise ValueError(f"`episodes` must be a multiple of the {num_tasks} tasks of a batch. Received: {num_episodes}")
+    episodes = builder.episodes(tasks, protocol, builder.stream_seed(seed, subset), num_tasks)
+    model.compile()
+    logs = model.evaluate(episodes, steps=num_episodes // num_tasks, verbose=0, return_dict=True)
+    metric = model.episode_metric.name
+    return {
+        "metric": metric,
+        "mean": float(logs[metric]),
+        "ci95": float(logs[f"{metric}_ci95"]),
+        "episodes": num_episodes,
+        "way": protocol["way"],
+        "shot": protocol["shot"],
+        "query": protocol["query"],
+        "subset": subset,
+        "batch_norm_mode": model.batch_norm_mode,
+        "seed": seed,
+    }
+
+
+def training_cost(workdir):
+    """What the training run took, from its metrics: steps, step of the kept weights, seconds, machine."""
+    records = read_metrics(workdir)
+    trained = [record for record in records if "loss" in record]
+    validated = [record for record in records if "validation_loss" in record]
+    lower_is_better = "validation_mean_squared_error" in validated[0]
+    metric = "validation_mean_squared_error" if lower_is_better else "validation_accuracy"
+    best = (min if lower_is_better else max)(validated, key=lambda record: record[metric])
+    return {
+        "steps": trained[-1]["step"],
+        "kept_step": best["step"],
+        "seconds": round(max(trained[-1]["seconds"], validated[-1]["seconds"]), 1),
+        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU"
+        if not tf.config.list_physical_devices("GPU")
+        else f"{len(tf.config.list_physical_devices('GPU'))} GPUs",
+        "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}",
+    }
+
+
+def predict_episode(name_or_folder, tasks, protocol, seed):
+    """One episode and the model's answers to it: (x, y, outputs) as arrays."""
+    model = from_preset(name_or_folder, **protocol["overrides"])
+    x, y = next(iter(builder.episodes(tasks, protocol, builder.stream_seed(seed, "test"), 1)))
+    return {key: np.asarray(value) for key, value in x.items()}, np.asarray(y), np.asarray(model(x))

@@ -1,0 +1,172 @@
+"""The training loop: one loop for every method, data set and strategy."""
+
+import math
+import time
+
+import keras
+import tensorflow as tf
+import tqdm
+
+from trainers import builder, report
+from trainers.distribute import distribute_episodes, is_chief, run_steps
+from trainers.workdir import Workdir
+from zoo.presets.loader import save_preset_config, save_preset_weights
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the workdir is as its last checkpoint left it."""
+
+
+def train(config, workdir, strategy, command=""):
+    """Trains a model, or goes on where an interrupted run of the same config stopped.
+
+    Args:
+        config: plain data, see configs/common.py.
+        workdir: folder of the run.
+        strategy: a tf.distribute strategy.
+        command: what to tell people who want to repeat the run; kept in the model's card.
+
+    Raises:
+        ValueError: for a config that cannot be built, or a workdir that cannot be used.
+        TrainingError: when the loss is no longer finite, or the episodes break the model's contract.
+    """
+    files = Workdir(workdir, config)
+    trainer = Trainer(config, strategy)
+    manager = files.checkpointer(**trainer.checkpointed)
+    files.drop_metrics_after(trainer.steps_done)
+    writes = is_chief(strategy)
+    events = (
+        tf.summary.create_file_writer(str(files.path / "tensorboard")) if writes else tf.summary.create_noop_writer()
+    )
+    if writes:
+        save_preset_config(trainer.model, files.path, {"config": config, "command": command})
+
+    def record(values):
+        if writes:
+            files.append_metrics(values)
+            with events.as_default(step=values["step"]):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+
+    num_steps = config["outer"]["num_steps"]
+    bar = tqdm.tqdm(total=num_steps, initial=trainer.steps_done, unit="step", disable=not writes, mininterval=1.0)
+    with bar:
+        while trainer.steps_done < num_steps:
+            logs = trainer.train_until(_next_stop(config, trainer.steps_done))
+            if not math.isfinite(logs["loss"]):
+                raise TrainingError(
+                    f"The loss must stay finite. Received: {logs['loss']} before step {logs['step']}. The last checkpoint is "
+                    f"{manager.latest_checkpoint}; try a lower --config.outer.learning_rate with a new --workdir"
+                )
+            record(logs)
+            bar.set_postfix({name: f"{logs[name]:.4f}" for name in ("loss", trainer.metric)}, refresh=False)
+            bar.update(logs["step"] - bar.n)
+            if _is_due(config["validation"]["every"], trainer.steps_done, num_steps):
+                logs = trainer.validate()
+                record(logs)
+                if trainer.is_best(logs) and writes:
+                    save_preset_weights(trainer.model, files.path)
+            if writes and _is_due(config["checkpoint_every"], trainer.steps_done, num_steps):
+                manager.save(checkpoint_number=trainer.steps_done)
+    if writes:
+        events.close()
+        report.plot_learning_curve(files.path, trainer.metric)
+
+
+def _next_stop(config, step):
+    """The next step at which something other than training happens."""
+    every = (config["log_every"], config["checkpoint_every"], config["validation"]["every"])
+    return min([step - step % n + n for n in every] + [config["outer"]["num_steps"]])
+
+
+def _is_due(every, step, num_steps):
+    return step % every == 0 or step == num_steps
+
+
+class Trainer:
+    """Model, optimizer, episodes and compiled steps of one run."""
+
+    def __init__(self, config, strategy):
+        self.config, self.strategy = config, strategy
+        train_tasks = builder.build_tasks(config["dataset"], "train")
+        self._validation_tasks = builder.build_tasks(config["dataset"], "validation")
+        with strategy.scope():
+            self.model = builder.build_model(config)
+            self.model.compile(optimizer=builder.build_optimizer(config["outer"]))
+            self.model.optimizer.build(self.model.trainable_variables)
+        self.metric = self.model.episode_metric.name
+        self._step = tf.Variable(0, dtype=tf.int64)
+        self._best = tf.Variable(float("nan"))
+        self._seconds = tf.Variable(0.0, dtype=tf.float64)
+        self._make_train_iterator = lambda: self._iterator(train_tasks, "train", self.steps_done)
+        self._train_iterator = None
+        self._run = {
+            step: tf.function(
+                lambda iterator, num_steps, step=step: run_steps(strategy, step, iterator, num_steps), autograph=False
+            )
+            for step in (self.model.train_step, self.model.test_step)
+        }
+
+    @property
+    def checkpointed(self):
+        """What a checkpoint holds."""
+        return {
+            "model": self.model,
+            "optimizer": self.model.optimizer,
+            "step": self._step,
+            "best": self._best,
+            "seconds": self._seconds,
+        }
+
+    @property
+    def steps_done(self):
+        return int(self._step)
+
+    def train_until(self, stop):
+        """Trains up to step `stop`; the mean loss and metric of these steps, as a dict."""
+        start = time.perf_counter()
+        if self._train_iterator is None:
+            self._train_iterator = self._make_train_iterator()
+        logs = self._run_steps(self.model.train_step, self._train_iterator, stop - self.steps_done)
+        self._step.assign(stop)
+        self._seconds.assign_add(time.perf_counter() - start)
+        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        return {"step": stop, "seconds": float(self._seconds), **logs}
+
+    def validate(self):
+        """Loss and metric on the validation episodes, the same at each call."""
+        start, part = time.perf_counter(), self.config["validation"]
+        iterator = self._iterator(self._validation_tasks, "validation", 0)
+        logs = self._run_steps(self.model.test_step, iterator, max(1, part["episodes"] // part["tasks"]))
+        self._seconds.assign_add(time.perf_counter() - start)
+        return {"step": self.steps_done, "seconds": float(self._seconds)} | {
+            f"validation_{name}": value for name, value in logs.items()
+        }
+
+    def is_best(self, logs):
+        """Whether this validation is the best so far; remembers it if so."""
+        value, best = logs[f"validation_{self.metric}"], float(self._best)
+        better = math.isnan(best) or (value < best if self.model.target_size else value > best)
+        if better:
+            self._best.assign(value)
+        return better
+
+    def _run_steps(self, step, iterator, num_steps):
+        for metric in self.model.metrics:
+            metric.reset_state()
+        try:
+            self._run[step](iterator, tf.constant(num_steps))
+        except tf.errors.InvalidArgumentError as error:
+            # A failed assertion: its message stands in brackets, the rest is the address in the graph.
+            raise TrainingError(
+                error.message.partition("assertion failed: ")[2].split("\n")[0] or error.message
+            ) from error
+        return {name: float(value) for name, value in self.model.get_metrics_result().items()}
+
+    def _iterator(self, tasks, stream, start_step):
+        part, seed = self.config[stream], builder.stream_seed(self.config["seed"], stream)
+
+        def make_dataset(num_tasks, start, shard):
+            return builder.episodes(tasks, part, seed, num_tasks, start=start, shard=shard)
+
+        return distribute_episodes(self.strategy, make_dataset, part["tasks"], start_step)
