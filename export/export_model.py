@@ -1,0 +1,54 @@
+"""Exports a trained model as a SavedModel that adapts inside the request.
+
+python -m export.export_model --workdir=DIR | --preset=NAME --output_dir=DIR [--way=5] [--version=1]
+"""
+
+import sys
+
+from absl import app, flags, logging
+
+from export import saved_model
+from zoo.presets import from_preset, preset_metadata
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
+_PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "Folder of the served model; versions are folders in it.", required=True
+)
+_WAY = flags.DEFINE_integer("way", None, "Classes per task: any for methods with a variable way (default 5).", 2)
+_VERSION = flags.DEFINE_integer("version", None, "Version to write; one more than the highest there when left out.", 1)
+
+
+def load_with_way(source, way=None):
+    """The model with a fixed way. Raises ValueError where its method cannot serve that way."""
+    model = from_preset(source)
+    if model.supports_variable_way:
+        return from_preset(source, way=way or 5)
+    if way not in (None, model.way):
+        raise ValueError(
+            f"`--way` must be {model.way}, the way that this {type(model).__name__} was trained with. Received: {way}"
+        )
+    return model
+
+
+def main(argv):
+    logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1:
+        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+    if (_WORKDIR.value is None) == (_PRESET.value is None):
+        raise app.UsageError("Give either --workdir or --preset.")
+    source = _WORKDIR.value or _PRESET.value
+    try:
+        model = load_with_way(source, _WAY.value)
+        metadata = preset_metadata(source)
+        figures = {"dataset": metadata["config"]["dataset"], "figures": metadata.get("figures", [])}
+        target = saved_model.export(model, _OUTPUT_DIR.value, _VERSION.value, figures)
+    except (ValueError, saved_model.ExportError) as error:
+        sys.exit(f"error: {error}")
+    print(
+        f"exported: {target}\na fresh process without this package answered as the model does, within {saved_model.TOLERANCE}"
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)

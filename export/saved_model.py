@@ -1,0 +1,161 @@
+"""Writes a SavedModel that adapts, and proves that it does without this package."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from export.signatures import ServedModel
+
+SIDECAR_FILE = "adaptation.json"
+# Ops that would change served weights, need Python, or need XLA, which a stock server disables.
+FORBIDDEN_OPS = ("Assign", "PyFunc", "XlaMustCompile", "XlaLaunch")
+TOLERANCE = 1e-4
+
+
+class ExportError(RuntimeError):
+    """The export does not answer as the model does; nothing was left behind."""
+
+
+def export(model, output_dir, version=None, metadata=None):
+    """Writes `<output_dir>/<version>/`, after a fresh process without this package gave the same answers from it.
+
+    Args:
+        model: a FewShotModel for classification with a fixed `way`.
+        output_dir: folder of the model; made where missing.
+        version: int; one more than the highest there when None.
+        metadata: dict for the sidecar, as plain data.
+
+    Returns:
+        The version folder, a pathlib.Path.
+
+    Raises:
+        ValueError: where the version exists, the folder cannot be written, or the model cannot be served.
+        ExportError: where the reloaded answers differ.
+    """
+    output_dir = pathlib.Path(output_dir)
+    target = output_dir / str(_next_version(output_dir) if version is None else _checked_version(output_dir, version))
+    served = ServedModel(model)
+    check_graph(served.signatures)
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        # Servers poll the folder for integers: written under another name on the same disk, then renamed.
+        scratch = pathlib.Path(tempfile.mkdtemp(dir=output_dir, prefix=".writing-"))
+    except OSError as error:
+        raise ValueError(
+            f"`output_dir` must be a folder that can be written. Received: {output_dir}: {error.strerror}"
+        ) from error
+    try:
+        tf.saved_model.save(served, str(scratch), signatures=served.signatures)
+        (scratch / SIDECAR_FILE).write_text(json.dumps(_sidecar(model, served, metadata or {}), indent=1) + "\n")
+        verify(model, served, scratch)
+        scratch.chmod(0o755)
+        os.rename(scratch, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def check_graph(signatures):
+    """Raises ValueError if a signature reaches an op that must not be served."""
+    for name, function in signatures.items():
+        graph = function.graph.as_graph_def()
+        nodes = list(graph.node) + [node for library in graph.library.function for node in library.node_def]
+        bad = sorted({node.op for node in nodes if any(word in node.op for word in FORBIDDEN_OPS)})
+        if bad:
+            raise ValueError(f"Signature {name!r} must not contain ops like {FORBIDDEN_OPS}. Received: {bad}")
+
+
+def verify(model, served, folder):
+    """Raises ExportError unless a fresh process answers from `folder` as the Python model does."""
+    requests = _requests(model)
+    expected = _python_answers(model, served, requests)
+    answers = reload_and_answer(folder, requests)
+    for name, value in expected.items():
+        difference = float(np.max(np.abs(answers[name] - value), initial=0.0))
+        if answers[name].shape != value.shape or not difference <= TOLERANCE:
+            raise ExportError(
+                f"The reloaded {name} must be the model's within {TOLERANCE}. Received: shape {answers[name].shape} for "
+                f"{value.shape}, difference {difference}"
+            )
+
+
+def reload_and_answer(folder, requests):
+    """The answers of a SavedModel in a process that cannot import this package, by signature and output."""
+    script = pathlib.Path(__file__).with_name("reload_check.py")
+    with tempfile.TemporaryDirectory() as scratch:
+        np.savez(f"{scratch}/requests.npz", **requests)
+        command = [
+            sys.executable,
+            "-I",
+            str(script),
+            str(pathlib.Path(folder).resolve()),
+            "requests.npz",
+            "answers.npz",
+        ]
+        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ExportError(f"The export must load in a fresh process. Received: {done.stderr.strip()[-2000:]}")
+        with np.load(f"{scratch}/answers.npz") as answers:
+            return dict(answers)
+
+
+def _requests(model, num_tasks=3, shot=2, num_queries=7):
+    """Two ordinary tasks and one with padding, from a fixed seed."""
+    rng = np.random.default_rng(0)
+    rows = model.way * shot
+    labels = np.tile(np.arange(model.way, dtype=np.int64), (num_tasks, shot))
+    labels[-1, model.way :] = -1
+    return {
+        "support_images": rng.random((num_tasks, rows, *model.input_shape), dtype=np.float32),
+        "support_labels": labels,
+        "query_images": rng.random((num_tasks, num_queries, *model.input_shape), dtype=np.float32),
+    }
+
+
+def _python_answers(model, served, requests):
+    support = tf.constant(requests["support_images"]), tf.constant(requests["support_labels"])
+    state = model.adapt(*support)
+    probabilities = tf.nn.softmax(model.predict_with(state, tf.constant(requests["query_images"]))).numpy()
+    counts = np.sum(requests["support_labels"] >= 0, axis=1)
+    return {
+        "adapt/task_state": np.concatenate(
+            [np.reshape(state[name], (len(counts), -1)) for name in sorted(state)], axis=1
+        ),
+        "adapt/support_count": counts,
+        "predict/probabilities": probabilities,
+        "adapt_and_predict/probabilities": probabilities,
+        "serving_default/probabilities": probabilities,
+    }
+
+
+def _sidecar(model, served, metadata):
+    return {
+        "method": type(model).__name__,
+        "way": model.way,
+        "input_shape": list(model.input_shape),
+        "inputs": "float32 from 0 to 1; ink is 1",
+        "task_state_size": served.state_size,
+        "transductive": model.transductive,
+        "batch_norm_mode": model.batch_norm_mode,
+        "inner_steps": getattr(model, "num_inner_steps_test", 0),
+        "signatures": sorted(served.signatures),
+        **metadata,
+    }
+
+
+def _next_version(output_dir):
+    versions = [int(path.name) for path in output_dir.glob("*") if path.name.isdigit()] if output_dir.is_dir() else []
+    return max(versions, default=0) + 1
+
+
+def _checked_version(output_dir, version):
+    if version < 1 or (output_dir / str(version)).exists():
+        raise ValueError(f"`version` must be a positive int that {output_dir} does not hold yet. Received: {version}")
+    return version

@@ -1,0 +1,149 @@
+"""The served signatures of a few-shot model.
+
+T tasks, S support rows, Q query rows, N ways, P numbers of task state. Every input and output leads with T, because
+TensorFlow Serving merges requests along the first dimension.
+"""
+
+import tensorflow as tf
+
+from zoo.core import episode
+from zoo.core.taskwise import map_tasks, usable_support
+
+
+class ServedModel(tf.Module):
+    """A few-shot classifier as functions of tensors, to be saved with `signatures`.
+
+    A label below 0 or not below N means: ignore this row. A task without a usable row is answered from the
+    meta-learned initial state. A class without a usable row has probability 0.
+
+    Args:
+        model: a FewShotModel for classification, with a fixed `way`.
+
+    Raises:
+        ValueError: for a regression model, or one without a fixed `way`.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        if model.target_size is not None or model.way is None:
+            raise ValueError(
+                f"Expected a classification model with a fixed `way`. Received: way={model.way}, "
+                f"target_size={model.target_size}"
+            )
+        self._model = model
+        # The tf.Variables are tracked, and not the Keras object, so that its Python code is no part of the export.
+        self.variables_to_save = [variable.value for variable in model.variables]
+        images = tf.TensorSpec((None, None) + model.input_shape, tf.float32)
+        labels = tf.TensorSpec((None, None), tf.int64)
+        state = tf.function(model.adapt, autograph=False).get_concrete_function(images, labels).structured_outputs
+        self._state_shapes = {name: tuple(state[name].shape[1:]) for name in sorted(state)}
+        self.state_size = sum(tf.TensorShape(shape).num_elements() for shape in self._state_shapes.values())
+        self.signatures = {
+            "adapt": self._function(self._adapt, support_images=images, support_labels=labels),
+            "predict": self._function(
+                self._predict, task_state=tf.TensorSpec((None, self.state_size), tf.float32), query_images=images
+            ),
+            "adapt_and_predict": self._function(
+                self._adapt_and_predict, support_images=images, support_labels=labels, query_images=images
+            ),
+        }
+        self.signatures["serving_default"] = self.signatures["adapt_and_predict"]
+
+    def __setattr__(self, name, value):
+        # tf.Module would track the Keras model and the functions a second time.
+        if name in ("_model", "signatures"):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    @staticmethod
+    def _function(function, **specs):
+        specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}
+        return tf.function(function, autograph=False).get_concrete_function(**specs)
+
+    # ---- the signatures
+
+    def _adapt(self, support_images, support_labels):
+        images, labels = self._checked_support(support_images, support_labels)
+        state = self._model.adapt(images, labels)
+        usable = episode.usable_rows(labels, self._model.way)
+        return {
+            "task_state": self._flatten(state),
+            "support_loss": self._support_loss(state, images, tf.where(usable, labels, episode.PADDING_LABEL)),
+            "support_count": tf.reduce_sum(tf.cast(usable, tf.int64), axis=1),
+        }
+
+    def _predict(self, task_state, query_images):
+        width = f"`task_state` must have {self.state_size} numbers per task: the state of this export."
+        with tf.control_dependencies([_require(tf.shape(task_state)[1] == self.state_size, width, task_state)]):
+            state = self._unflatten(tf.identity(task_state))
+        return self._answers(state, query_images, tf.shape(task_state)[0])
+
+    def _adapt_and_predict(self, support_images, support_labels, query_images):
+        images, labels = self._checked_support(support_images, support_labels)
+        return self._answers(self._model.adapt(images, labels), query_images, tf.shape(support_images)[0])
+
+    # ---- their parts
+
+    def _checked_support(self, images, labels):
+        """The support set with its shapes checked; where it has no row, one row to ignore."""
+        message = "`support_labels` must be [T, S], one label for each row of `support_images`."
+        same = tf.reduce_all(tf.equal(tf.shape(images)[:2], tf.shape(labels)))
+        with tf.control_dependencies([_require(same, message, labels), self._check_images("support_images", images)]):
+            missing = tf.cast(tf.equal(tf.shape(labels)[1], 0), tf.int32)
+            images = _append_rows(tf.identity(images), missing)
+            labels = tf.pad(labels, [[0, 0], [0, missing]], constant_values=episode.PADDING_LABEL)
+        return images, labels
+
+    def _check_images(self, name, images):
+        wanted = ", ".join(str(size) for size in self._model.input_shape)
+        fits = tf.reduce_all(tf.equal(tf.shape(images)[2:], self._model.input_shape))
+        return _require(
+            tf.logical_and(fits, tf.shape(images)[0] > 0), f"`{name}` must be [T, rows, {wanted}] with T > 0.", images
+        )
+
+    def _answers(self, state, query_images, num_tasks):
+        message = "`query_images` must have as many tasks as the support set or task state."
+        same = _require(tf.equal(tf.shape(query_images)[0], num_tasks), message, query_images)
+        with tf.control_dependencies([same, self._check_images("query_images", query_images)]):
+            num_queries = tf.shape(query_images)[1]
+            # Ops of the network may not take zero rows: ask about one blank image, and drop the answer.
+            images = _append_rows(tf.identity(query_images), tf.cast(tf.equal(num_queries, 0), tf.int32))
+        logits = self._model.predict_with(state, images)[:, :num_queries]  # [T, Q, N]
+        return {"probabilities": tf.nn.softmax(logits), "labels": tf.argmax(logits, axis=-1)}
+
+    def _support_loss(self, state, images, labels):
+        """Cross-entropy of the adapted model on its own support rows: [T]."""
+        if not self._model.transductive:
+            return episode.cross_entropy(labels, self._model.predict_with(state, images))
+
+        def one_task(task):  # rows to ignore would change the statistics of the batch
+            task_state, task_images, task_labels = task
+            rows, row_labels, weights = usable_support(task_images, task_labels, task_labels >= 0)
+            one_state = {name: value[None] for name, value in task_state.items()}
+            logits = self._model.predict_with(one_state, rows[None])[0]
+            return episode.cross_entropy(tf.where(weights > 0, row_labels, episode.PADDING_LABEL), logits)
+
+        return map_tasks(one_task, (state, images, labels), tf.TensorSpec([], tf.float32))
+
+    def _flatten(self, state):
+        num_tasks = tf.shape(state[next(iter(self._state_shapes))])[0]
+        parts = [
+            tf.reshape(state[name], [num_tasks, tf.TensorShape(shape).num_elements()])
+            for name, shape in self._state_shapes.items()
+        ]
+        return tf.concat(parts, axis=1)  # [T, P]
+
+    def _unflatten(self, task_state):
+        sizes = [tf.TensorShape(shape).num_elements() for shape in self._state_shapes.values()]
+        parts = tf.split(tf.ensure_shape(task_state, [None, self.state_size]), sizes, axis=1)
+        return {name: tf.reshape(part, [-1, *shape]) for part, (name, shape) in zip(parts, self._state_shapes.items())}
+
+
+def _require(condition, message, tensor):
+    """An op that answers INVALID_ARGUMENT. On shapes only: on content it would fail the requests merged with this one."""
+    return tf.debugging.Assert(condition, [message, "Received: shape", tf.shape(tensor)])
+
+
+def _append_rows(images, count):
+    return tf.pad(images, [[0, 0], [0, count]] + [[0, 0]] * (images.shape.rank - 2))
