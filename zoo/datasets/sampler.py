@@ -1,0 +1,197 @@
+"""From classes of images to episodes."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.core.episode import PADDING_LABEL
+
+ENDLESS = np.iinfo(np.int64).max
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageClasses:
+    """Images by class, in memory.
+
+    Attributes:
+        images: uint8 [N, H, W, C]. 255 is ink (1 in the episodes).
+        members: for each class the indices of its images, int64 arrays of any length.
+        names: one name per class, unique.
+        quarter_turns: per class the rotation of its images, in counter-clockwise quarter turns.
+    """
+
+    images: np.ndarray
+    members: tuple
+    names: tuple
+    quarter_turns: tuple
+
+    @classmethod
+    def from_labels(cls, images, labels, names):
+        """Classes from one int label per image; `names[label]` names a class."""
+        members = tuple(np.flatnonzero(labels == label) for label in range(len(names)))
+        return cls(images, members, tuple(names), (0,) * len(names))
+
+    @property
+    def num_classes(self):
+        return len(self.members)
+
+    @property
+    def image_shape(self):
+        return self.images.shape[1:]
+
+    def select(self, class_indices):
+        """These classes alone; the images stay shared."""
+        chosen = [int(index) for index in class_indices]
+        return dataclasses.replace(
+            self,
+            members=tuple(self.members[i] for i in chosen),
+            names=tuple(self.names[i] for i in chosen),
+            quarter_turns=tuple(self.quarter_turns[i] for i in chosen),
+        )
+
+    def with_rotations(self):
+        """Four classes for each: upright, and turned by 90, 180 and 270 degrees. The images stay shared."""
+        if self.image_shape[0] != self.image_shape[1]:
+            raise ValueError(f"Only square images can be turned. Received: image shape {self.image_shape}")
+        return dataclasses.replace(
+            self,
+            members=self.members * 4,
+            names=tuple(f"{name}/rot{90 * k:03d}" for k in range(4) for name in self.names),
+            quarter_turns=tuple(k for k in range(4) for _ in self.names),
+        )
+
+    def image(self, class_index, number):
+        """One image of a class as float32 [H, W, C] from 0 to 1."""
+        pixels = self.images[self.members[class_index][number]]
+        return np.rot90(pixels, self.quarter_turns[class_index]).astype(np.float32) / 255.0
+
+    def episodes(self, way=5, shot=1, query=15, tasks=1, seed=0, start=0, shard=(1, 0)):
+        """Endless episodes in the wire format of `zoo.core.episode`, as a tf.data.Dataset of `(x, y)`.
+
+        Task number i depends on `seed` and i alone: the same seed gives the same episodes on one machine, from any start.
+        Support and query images of a task are disjoint; class labels are drawn anew for each task; rows are shuffled.
+
+        Args:
+            way: classes per task; an int, or (lowest, highest), drawn per task and padded with label -1.
+            shot: support images per class; an int or (lowest, highest).
+            query: query images per class.
+            tasks: tasks per batch, the meta-batch T.
+            seed: int.
+            start: number of the first batch, to go on after an interruption.
+            shard: (number of shards, index): every how many batches one is kept, for distributed training.
+
+        Raises:
+            ValueError: for counts that these classes cannot give, before anything is drawn.
+        """
+        ways, shots = _as_range("way", way, 2), _as_range("shot", shot, 1)
+        for name, value in (("query", query), ("tasks", tasks)):
+            _as_range(name, (value, value), 1)
+        self._check_counts(ways[1], shots[1], query)
+        sample_task = self._task_sampler(ways, shots, query, seed)
+        padded = ways[0] != ways[1] or shots[0] != shots[1]
+        num_support, num_query = ways[1] * shots[1], ways[1] * query
+        pixels = list(self.image_shape)
+        shapes = (
+            {"support_x": [num_support] + pixels, "support_y": [num_support], "query_x": [num_query] + pixels},
+            [num_query],
+        )
+
+        def sample_batch(number):
+            batch = tf.data.Dataset.range(number * tasks, (number + 1) * tasks).map(sample_task)
+            return batch.padded_batch(tasks, shapes, _PADDING, drop_remainder=True)
+
+        numbers = tf.data.Dataset.range(start, ENDLESS // tasks).shard(*shard)
+        if padded:
+            dataset = numbers.flat_map(sample_batch)
+        else:
+            counts = tf.range(tasks, dtype=tf.int64)
+            dataset = numbers.map(
+                lambda number: tf.map_fn(
+                    sample_task, number * tasks + counts, fn_output_signature=_task_signature(shapes)
+                )
+            )
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = 1
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+        return dataset.with_options(options).prefetch(4)
+
+    def _check_counts(self, way, shot, query):
+        if way > self.num_classes:
+            raise ValueError(f"`way` must be at most the number of classes, {self.num_classes}. Received: way={way}")
+        sizes = [len(rows) for rows in self.members]
+        smallest = int(np.argmin(sizes))
+        if shot + query > sizes[smallest]:
+            raise ValueError(
+                f"`shot` + `query` must be at most the images of each class: class {self.names[smallest]!r} has "
+                f"{sizes[smallest]}. Received: shot={shot}, query={query}"
+            )
+
+    def _task_sampler(self, ways, shots, query, seed):
+        """A function from a task's number to one unpadded episode."""
+        sizes = np.array([len(rows) for rows in self.members])
+        table = np.full((self.num_classes, sizes.max()), -1, np.int64)
+        for row, rows in zip(table, self.members):
+            row[: len(rows)] = rows
+        table, turns = tf.constant(table), tf.constant(self.quarter_turns, tf.int64)
+        pixels = tf.constant(self.images.reshape(len(self.images), -1, self.image_shape[-1]))
+        height, width = self.image_shape[:2]
+        positions = np.arange(height * width).reshape(height, width)
+        turned_positions = (
+            tf.constant(np.stack([np.rot90(positions, k).ravel() for k in range(4)]))
+            if any(self.quarter_turns)
+            else None
+        )
+
+        def images_of(rows, quarter_turns):  # [n], [n] -> float32 [n, H, W, C]
+            images = tf.gather(pixels, rows)  # [n, H * W, C]
+            if turned_positions is not None:
+                images = tf.gather(images, tf.gather(turned_positions, quarter_turns), axis=1, batch_dims=1)
+            return tf.cast(tf.reshape(images, [-1, *self.image_shape]), tf.float32) / 255.0
+
+        def sample_task(number):
+            seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 6)
+            way_seed, shot_seed, class_seed, image_seed, support_seed, query_seed = tf.unstack(seeds)
+            way = _draw(ways, way_seed)
+            shot = _draw(shots, shot_seed)
+            _, classes = tf.math.top_k(tf.random.stateless_uniform([self.num_classes], class_seed), way)
+            candidates = tf.gather(table, classes)  # [way, images per class]
+            keys = tf.random.stateless_uniform(tf.shape(candidates), image_seed)
+            _, chosen = tf.math.top_k(tf.where(candidates < 0, -1.0, keys), shot + query)
+            rows = tf.gather(candidates, chosen, batch_dims=1)  # [way, shot + query]
+            labels = tf.broadcast_to(tf.range(tf.cast(way, tf.int64))[:, None], tf.shape(rows))
+            rotations = tf.broadcast_to(tf.gather(turns, classes)[:, None], tf.shape(rows))
+
+            def part(columns, order_seed):  # shuffled, so that position says nothing about the label
+                flat = [tf.reshape(values[:, columns], [-1]) for values in (rows, labels, rotations)]
+                order = tf.argsort(tf.random.stateless_uniform(tf.shape(flat[0]), order_seed))
+                part_rows, part_labels, part_rotations = (tf.gather(values, order) for values in flat)
+                return images_of(part_rows, part_rotations), part_labels
+
+            support_x, support_y = part(slice(None, shot), support_seed)
+            query_x, query_y = part(slice(shot, None), query_seed)
+            return {"support_x": support_x, "support_y": support_y, "query_x": query_x}, query_y
+
+        return sample_task
+
+
+_LABEL_PADDING = np.int64(PADDING_LABEL)  # a tensor would start TensorFlow at import, before its threads can be set
+_PADDING = ({"support_x": 0.0, "support_y": _LABEL_PADDING, "query_x": 0.0}, _LABEL_PADDING)
+
+
+def _task_signature(shapes):
+    x_shapes, y_shape = shapes
+    x = {key: tf.TensorSpec(shape, tf.int64 if key == "support_y" else tf.float32) for key, shape in x_shapes.items()}
+    return x, tf.TensorSpec(y_shape, tf.int64)
+
+
+def _as_range(name, value, lowest):
+    bounds = tuple(value) if isinstance(value, (list, tuple)) else (value, value)
+    if len(bounds) != 2 or not all(isinstance(bound, int) for bound in bounds) or not lowest <= bounds[0] <= bounds[1]:
+        raise ValueError(f"`{name}` must be an int of at least {lowest}, or (low, high). Received: {name}={value!r}")
+    return bounds
+
+
+def _draw(bounds, seed):
+    low, high = bounds
+    return low if low == high else tf.random.stateless_uniform([], seed, low, high + 1, tf.int32)

@@ -1,0 +1,59 @@
+"""Sinusoid regression, the toy problem of MAML."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from zoo.datasets.sampler import ENDLESS
+
+SUBSETS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class SinusoidTasks:
+    """Tasks y = A sin(x - phi), amplitude A ~ U(0.1, 5), phase phi ~ U(0, pi), x ~ U(-5, 5).
+
+    Finn, Abbeel, Levine: Model-Agnostic Meta-Learning, ICML 2017, section 5.1.
+    """
+
+    stream: int = 0
+
+    def episodes(self, shot=5, query=5, tasks=25, seed=0, start=0, shard=(1, 0), way=None):
+        """Endless episodes as a tf.data.Dataset of `(x, y)`, all float32: points [T, shot, 1], targets [T, shot, 1].
+
+        Args:
+            shot: support points per task.
+            query: query points per task.
+            tasks: tasks per batch.
+            seed, start, shard: as in `ImageClasses.episodes`.
+            way: must be None; here so that every data set is called alike.
+
+        Raises:
+            ValueError: for counts below 1, or a `way`.
+        """
+        if way is not None:
+            raise ValueError(f"Sinusoid tasks have no classes: `way` must be None. Received: way={way}")
+        for name, value in (("shot", shot), ("query", query), ("tasks", tasks)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"`{name}` must be an int of at least 1. Received: {name}={value!r}")
+
+        def sample_batch(number):
+            seeds = tf.random.split(tf.stack([tf.constant(seed * len(SUBSETS) + self.stream, tf.int64), number]), 3)
+            amplitude = tf.random.stateless_uniform([tasks, 1, 1], seeds[0], 0.1, 5.0)
+            phase = tf.random.stateless_uniform([tasks, 1, 1], seeds[1], 0.0, 3.14159265)
+            points = tf.random.stateless_uniform([tasks, shot + query, 1], seeds[2], -5.0, 5.0)
+            targets = amplitude * tf.sin(points - phase)
+            x = {"support_x": points[:, :shot], "support_y": targets[:, :shot], "query_x": points[:, shot:]}
+            return x, targets[:, shot:]
+
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = 1
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+        return tf.data.Dataset.range(start, ENDLESS).shard(*shard).map(sample_batch).with_options(options).prefetch(4)
+
+
+def load(subset="train"):
+    """Sinusoid tasks; the subsets draw from the same distribution by different seeds. Raises ValueError if unknown."""
+    if subset not in SUBSETS:
+        raise ValueError(f"`subset` must be one of {SUBSETS}. Received: subset={subset!r}")
+    return SinusoidTasks(SUBSETS.index(subset))
