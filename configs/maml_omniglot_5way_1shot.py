@@ -32,6 +32,7 @@ def get_config():
         "backbone_options": {"input_shape": (28, 28, 1), "filters": 64, "statistics": "batch"},
     }
     config.outer.schedule = "cosine"
+    config.outer.learning_rate = 3e-3
     config.outer.num_steps = 12000
     config.validation = {"way": 5, "shot": 1, "query": 1, "tasks": 32, "episodes": 640, "every": 500}
     config.evaluation.tasks = 25

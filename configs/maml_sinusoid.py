@@ -2,6 +2,7 @@
 
 Paper: Finn, Abbeel, Levine, ICML 2017, https://arxiv.org/abs/1703.03400, appendix C: mean squared error 0.67, 0.38, 0.35
   after 1, 5 and 10 steps on 5 points.
+Cost: under 10 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/maml_sinusoid.py --workdir=runs/maml_sinusoid
 To reach: 0.67, 0.38 and 0.35 or below.
 """

@@ -25,7 +25,7 @@ def get_config():
         "backbone_options": {"input_shape": (28, 28, 1), "filters": 64},
     }
     config.outer.schedule = "cosine"
-    config.outer.num_steps = 8000
+    config.outer.num_steps = 6000
     config.validation = {"way": 20, "shot": 1, "query": 5, "tasks": 1, "episodes": 200, "every": 500}
     config.evaluation.protocols = {
         "5way_1shot": {"way": 5, "shot": 1, "query": 15, "overrides": {}},

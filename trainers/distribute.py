@@ -68,20 +68,13 @@ def distribute_episodes(strategy, make_dataset, num_tasks, start_step=0):
         return iter(make_dataset(num_tasks, start_step, (1, 0)))
 
     def input_function(context):
-        # Batch number step * replicas + replica belongs to that replica; a worker reads those of its own replicas.
+        # Batch number step * replicas + replica belongs to that replica; a worker reads those of its own replica.
+        if 1 < context.num_input_pipelines < replicas:
+            raise ValueError("Several workers with several devices each are not supported: give each worker one device")
         shard = (context.num_input_pipelines, context.input_pipeline_id)
         return make_dataset(num_tasks // replicas, start_step * replicas, shard)
 
-    if getattr(strategy.extended, "_num_replicas_per_worker", replicas) != replicas and replicas > _num_workers(
-        strategy
-    ):
-        raise ValueError("Several workers with several devices each are not supported: give each worker one device")
     return iter(strategy.distribute_datasets_from_function(input_function))
-
-
-def _num_workers(strategy):
-    resolver = strategy.cluster_resolver
-    return max(1, sum(len(tasks) for tasks in resolver.cluster_spec().as_dict().values())) if resolver else 1
 
 
 def run_steps(strategy, step, iterator, num_steps):

@@ -11,10 +11,10 @@ import os
 import pathlib
 import sys
 
-import numpy as np
 from absl import app, flags, logging
 
 from trainers import builder, distribute, evaluation, report
+from zoo.datasets.pictures import plot_episode
 from zoo.presets.loader import CARD_FILE, from_preset, preset_metadata, save_preset_config, write_text
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run, to evaluate and to write the results into.")
@@ -33,14 +33,11 @@ def write_results(workdir, figures, tasks):
     metadata["training"] = evaluation.training_cost(folder)
     metadata["figures"] = figures
     model = from_preset(folder)
-    num_parameters = int(sum(np.prod(variable.shape) for variable in model.trainable_variables))
     write_text(folder / "evaluation.json", json.dumps(figures, indent=1) + "\n")
-    write_text(folder / CARD_FILE, report.model_card(folder.resolve().name, metadata, num_parameters))
+    write_text(folder / CARD_FILE, report.model_card(folder.resolve().name, metadata, report.count_parameters(model)))
     save_preset_config(model, folder, metadata)
     protocol = config["evaluation"]["protocols"][figures[0]["protocol"]]
-    report.plot_episode(
-        folder / "episode.png", *evaluation.predict_episode(folder, tasks, protocol, figures[0]["seed"])
-    )
+    plot_episode(folder / "episode.png", *evaluation.predict_episode(folder, tasks, protocol, figures[0]["seed"]))
     for name in (CARD_FILE, "evaluation.json", "episode.png", "learning_curve.png"):
         if (folder / name).is_file():
             print(os.path.join(workdir, name))

@@ -30,46 +30,36 @@ def train(config, workdir, strategy, command=""):
         ValueError: for a config that cannot be built, or a workdir that cannot be used.
         TrainingError: when the loss is no longer finite, or the episodes break the model's contract.
     """
-    files = Workdir(workdir, config)
+    files = Workdir(workdir, config, writes=is_chief(strategy))
     trainer = Trainer(config, strategy)
+    files.claim()
     manager = files.checkpointer(**trainer.checkpointed)
     files.drop_metrics_after(trainer.steps_done)
-    writes = is_chief(strategy)
-    events = (
-        tf.summary.create_file_writer(str(files.path / "tensorboard")) if writes else tf.summary.create_noop_writer()
-    )
-    if writes:
+    if files.writes:
         save_preset_config(trainer.model, files.path, {"config": config, "command": command})
-
-    def record(values):
-        if writes:
-            files.append_metrics(values)
-            with events.as_default(step=values["step"]):
-                for name, value in values.items():
-                    tf.summary.scalar(name, value)
-
     num_steps = config["outer"]["num_steps"]
-    bar = tqdm.tqdm(total=num_steps, initial=trainer.steps_done, unit="step", disable=not writes, mininterval=1.0)
-    with bar:
+    progress = tqdm.tqdm(
+        total=num_steps, initial=trainer.steps_done, unit="step", disable=not files.writes, mininterval=1.0
+    )
+    with progress, files.event_writer():
         while trainer.steps_done < num_steps:
             logs = trainer.train_until(_next_stop(config, trainer.steps_done))
             if not math.isfinite(logs["loss"]):
                 raise TrainingError(
-                    f"The loss must stay finite. Received: {logs['loss']} before step {logs['step']}. The last checkpoint is "
-                    f"{manager.latest_checkpoint}; try a lower --config.outer.learning_rate with a new --workdir"
+                    f"The loss must stay finite. Received: {logs['loss']} before step {logs['step']}. The last checkpoint "
+                    f"is {manager.latest_checkpoint}; try a lower --config.outer.learning_rate with a new --workdir"
                 )
-            record(logs)
-            bar.set_postfix({name: f"{logs[name]:.4f}" for name in ("loss", trainer.metric)}, refresh=False)
-            bar.update(logs["step"] - bar.n)
+            files.record(logs)
+            progress.set_postfix({name: f"{logs[name]:.4f}" for name in ("loss", trainer.metric)}, refresh=False)
+            progress.update(logs["step"] - progress.n)
             if _is_due(config["validation"]["every"], trainer.steps_done, num_steps):
                 logs = trainer.validate()
-                record(logs)
-                if trainer.is_best(logs) and writes:
+                files.record(logs)
+                if trainer.is_best(logs) and files.writes:
                     save_preset_weights(trainer.model, files.path)
-            if writes and _is_due(config["checkpoint_every"], trainer.steps_done, num_steps):
+            if _is_due(config["checkpoint_every"], trainer.steps_done, num_steps) and files.writes:
                 manager.save(checkpoint_number=trainer.steps_done)
-    if writes:
-        events.close()
+    if files.writes:
         report.plot_learning_curve(files.path, trainer.metric)
 
 
@@ -95,6 +85,10 @@ class Trainer:
             self.model.compile(optimizer=builder.build_optimizer(config["outer"]))
             self.model.optimizer.build(self.model.trainable_variables)
         self.metric = self.model.episode_metric.name
+        for stream, tasks in (("train", train_tasks), ("validation", self._validation_tasks)):
+            builder.episodes(
+                tasks, config[stream], 0, config[stream]["tasks"]
+            )  # impossible counts fail here, and early
         self._step = tf.Variable(0, dtype=tf.int64)
         self._best = tf.Variable(float("nan"))
         self._seconds = tf.Variable(0.0, dtype=tf.float64)

@@ -1,19 +1,18 @@
 """Pictures, tables and cards."""
 
-import matplotlib
-import numpy as np
+import math
+
+from matplotlib.figure import Figure
 
 from trainers.workdir import read_metrics
 from zoo.presets.loader import write_text
-
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
 
 
 def plot_learning_curve(workdir, metric):
     """Writes learning_curve.png: loss and metric of training and validation by step, with the validation interval."""
     records = read_metrics(workdir)
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots(1, 2)
     for axis, name in zip(axes, ("loss", metric)):
         for prefix, label, style in (("", "training", {"alpha": 0.6}), ("validation_", "validation", {"marker": "."})):
             points = [
@@ -31,61 +30,6 @@ def plot_learning_curve(workdir, metric):
         for axis in axes:
             axis.set_yscale("log")
     figure.savefig(f"{workdir}/learning_curve.png", dpi=120)
-    pyplot.close(figure)
-
-
-def plot_episode(path, x, y, outputs):
-    """Writes a picture of one episode: the support set, and each query with the model's answer."""
-    if outputs.shape[-1] == 1 and y.ndim == 3:
-        _plot_regression(path, x, y, outputs)
-    else:
-        _plot_images(path, x, y[0], outputs[0].argmax(axis=-1))
-
-
-def _plot_images(path, x, labels, predictions):
-    way = labels.max() + 1
-    support, queries = x["support_x"][0], x["query_x"][0]
-    shot = max(np.bincount(x["support_y"][0]))
-    columns = shot + max(np.bincount(labels))
-    figure, axes = pyplot.subplots(way, columns, figsize=(0.8 * columns, 0.95 * way + 0.6), layout="constrained")
-    for axis in axes.flat:
-        axis.axis("off")
-    for label in range(way):
-        rows = [(image, None) for image in support[x["support_y"][0] == label]]
-        rows += [(image, answer) for image, answer in zip(queries[labels == label], predictions[labels == label])]
-        for axis, (image, answer) in zip(axes[label], rows):
-            axis.imshow(1 - image.squeeze() if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
-            if answer is None:
-                axis.set_title(f"class {label}", fontsize=8, color="tab:blue")
-            else:
-                right = answer == label
-                axis.set_title(
-                    f"{answer}" if right else f"{answer}, not {label}",
-                    fontsize=8,
-                    color="tab:green" if right else "tab:red",
-                )
-    correct = (predictions == labels).sum()
-    figure.suptitle(
-        f"One row per class: {shot} support image{'s' if shot > 1 else ''} (blue), then queries with the predicted class. "
-        f"{correct} of {len(labels)} right",
-        fontsize=9,
-    )
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
-
-
-def _plot_regression(path, x, y, outputs):
-    figure, axis = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    order = np.argsort(x["query_x"][0, :, 0])
-    for values, style, label in ((y, "-", "true function"), (outputs, "--", "model after adaptation")):
-        axis.plot(x["query_x"][0, order, 0], values[0, order, 0], style, label=label)
-    axis.plot(x["support_x"][0, :, 0], x["support_y"][0, :, 0], "o", label="support")
-    axis.set_xlabel("x")
-    axis.set_ylabel("y")
-    axis.grid(alpha=0.3)
-    axis.legend()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def format_figure(figure):
@@ -113,6 +57,24 @@ def figures_table(figures):
         metric = figure["metric"].replace("_", " ")
         lines.append(f"| {figure['protocol']} | {metric} | {format_figure(figure)} | {describe_protocol(figure)} |")
     return "\n".join(lines)
+
+
+def presets_table(metadata_by_name):
+    """Every figure of every preset as a Markdown table, protocol and training cost beside it."""
+    lines = ["| preset | protocol | figure | how it was measured | training |", "|---|---|---|---|---|"]
+    for name, metadata in metadata_by_name.items():
+        cost = metadata["training"]
+        training = f"{cost['steps']:,} steps, {cost['seconds'] / 60:.1f} min"
+        for figure in metadata["figures"]:
+            value = f"**{format_figure(figure)}** {figure['metric'].replace('_', ' ')}"
+            card = f"[{name}](zoo/presets/{name}/card.md)"
+            lines.append(f"| {card} | {figure['protocol']} | {value} | {describe_protocol(figure)} | {training} |")
+    return "\n".join(lines)
+
+
+def count_parameters(model):
+    """Trainable numbers of a model."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
 def model_card(name, metadata, num_parameters):

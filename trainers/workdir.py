@@ -1,5 +1,6 @@
 """The files of one training run."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -9,6 +10,8 @@ import tensorflow as tf
 
 from trainers.builder import IDENTITY
 from zoo.presets.loader import write_text
+
+METRICS_FILE = "metrics.jsonl"
 
 
 class Workdir:
@@ -20,39 +23,49 @@ class Workdir:
     Args:
         path: the folder; made where missing.
         config: the config as plain data.
+        writes: whether this process writes; False for the other workers of a distributed run, which only read.
 
     Raises:
         ValueError: where the folder cannot be written, or holds a run of another config.
     """
 
-    def __init__(self, path, config):
+    def __init__(self, path, config, writes=True):
         self.path = pathlib.Path(path)
-        self.metrics_path = self.path / "metrics.jsonl"
+        self.writes = writes
+        self._config = config
+        if writes:
+            self._check_writable()
+        self._check_same_run()
+
+    def _check_writable(self):
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.path / ".writable", "")
             os.unlink(self.path / ".writable")
         except OSError as error:
             raise ValueError(
-                f"`--workdir` must be a folder that can be written. Received: {path}: {error.strerror}"
+                f"`--workdir` must be a folder that can be written. Received: {self.path}: {error.strerror}"
             ) from error
-        self._claim(config)
 
-    def _claim(self, config):
+    def _check_same_run(self):
         path = self.path / "config.json"
         if path.is_file():
             before = json.loads(path.read_text())
             changes = [
                 f"{name}: {old!r} there, {new!r} now"
                 for part in IDENTITY
-                for name, old, new in _differences(part, before.get(part), config[part])
+                for name, old, new in _differences(part, before.get(part), self._config[part])
             ]
             if changes:
                 raise ValueError(
                     f"{self.path} holds a run of another config ({'; '.join(changes)}). "
                     "Continue it with its own config, or choose another --workdir"
                 )
-        write_text(path, json.dumps(config, indent=1) + "\n")
+
+    def claim(self):
+        """Makes the folder this config's. For when model and data are built: a config that fails claims nothing."""
+        if self.writes:
+            write_text(self.path / "config.json", json.dumps(self._config, indent=1) + "\n")
 
     def checkpointer(self, **objects):
         """A tf.train.CheckpointManager of these objects, restored to the latest checkpoint where there is one."""
@@ -65,22 +78,33 @@ class Workdir:
                 raise ValueError(f"{manager.latest_checkpoint} is not a checkpoint of this model: {error}") from error
         return manager
 
-    def append_metrics(self, record):
-        """Adds one line to metrics.jsonl."""
-        with open(self.metrics_path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({key: _plain(value) for key, value in record.items()}) + "\n")
+    def event_writer(self):
+        """Context in which `record` also writes TensorBoard events."""
+        if not self.writes:
+            return contextlib.nullcontext()
+        return tf.summary.create_file_writer(str(self.path / "tensorboard")).as_default()
+
+    def record(self, values):
+        """Adds one line to metrics.jsonl, and its values to TensorBoard."""
+        if not self.writes:
+            return
+        with open(self.path / METRICS_FILE, "a", encoding="utf-8") as file:
+            file.write(json.dumps({key: _plain(value) for key, value in values.items()}) + "\n")
+        for name, value in values.items():
+            tf.summary.scalar(name, value, step=values["step"])
 
     def drop_metrics_after(self, step):
         """Forgets the lines that a killed process wrote past its last checkpoint."""
-        if self.metrics_path.is_file():
+        path = self.path / METRICS_FILE
+        if self.writes and path.is_file():
             kept = [record for record in read_metrics(self.path) if record["step"] <= step]
-            write_text(self.metrics_path, "".join(json.dumps(record) + "\n" for record in kept))
+            write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def read_metrics(path):
     """The records of metrics.jsonl; a last line that was cut off is left out."""
     records = []
-    for line in (pathlib.Path(path) / "metrics.jsonl").read_text().splitlines():
+    for line in (pathlib.Path(path) / METRICS_FILE).read_text().splitlines():
         try:
             records.append(json.loads(line))
         except ValueError:
