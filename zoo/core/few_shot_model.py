@@ -100,9 +100,7 @@ class FewShotModel(keras.Model):
 
     def call(self, inputs, training=False):
         """Logits [T, Q, way] for an episode's inputs, the dict of the wire format."""
-        missing = [key for key in episode.KEYS if key not in inputs]
-        if missing:
-            raise ValueError(f"Inputs must have the keys {list(episode.KEYS)}. Received: {sorted(inputs)}")
+        self.check_inputs(inputs)
         state = self.adapt(inputs["support_x"], inputs["support_y"], training=training)
         return self.predict_with(state, inputs["query_x"], training=training)
 
@@ -134,8 +132,7 @@ class FewShotModel(keras.Model):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         if y is None:
             raise ValueError("Training and evaluation need query labels: data must be (x, y). Received: x alone")
-        self.check_support(x["support_x"], x["support_y"])
-        episode.check_images("query_x", x["query_x"], self.input_shape)
+        self.check_inputs(x)
         episode.check_targets("y", y, x["query_x"], self.way, self.target_size)
         if self.transductive and self.target_size is None:
             message = "Padded queries (label -1) would change the answers of a transductive model: `y` must have none."
@@ -149,6 +146,14 @@ class FewShotModel(keras.Model):
             return []
         labels = (("support_y", x["support_y"]), ("y", y))
         return [episode.label_range_assertion(name, values, self.way) for name, values in labels]
+
+    def check_inputs(self, inputs):
+        """Raises ValueError where the inputs of an episode lack a key, or have a wrong rank, shape, dtype or label."""
+        missing = [key for key in episode.KEYS if key not in inputs]
+        if missing:
+            raise ValueError(f"Inputs must have the keys {list(episode.KEYS)}. Received: {sorted(inputs)}")
+        self.check_support(inputs["support_x"], inputs["support_y"])
+        episode.check_images("query_x", inputs["query_x"], self.input_shape)
 
     def check_support(self, support_x, support_y):
         """Raises ValueError where a support set has a wrong rank, shape, dtype or (eagerly) label."""

@@ -1,6 +1,7 @@
 """Sinusoid regression, the toy problem of MAML."""
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
@@ -37,19 +38,30 @@ class SinusoidTasks:
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be an int of at least 1. Received: {name}={value!r}")
 
-        def sample_batch(number):
+        def sample_task(number):  # by its number alone, so that batching and sharding change no task
             seeds = tf.random.split(tf.stack([tf.constant(seed * len(SUBSETS) + self.stream, tf.int64), number]), 3)
-            amplitude = tf.random.stateless_uniform([tasks, 1, 1], seeds[0], 0.1, 5.0)
-            phase = tf.random.stateless_uniform([tasks, 1, 1], seeds[1], 0.0, 3.14159265)
-            points = tf.random.stateless_uniform([tasks, shot + query, 1], seeds[2], -5.0, 5.0)
-            targets = amplitude * tf.sin(points - phase)
+            amplitude = tf.random.stateless_uniform([], seeds[0], 0.1, 5.0)
+            phase = tf.random.stateless_uniform([], seeds[1], 0.0, math.pi)
+            points = tf.random.stateless_uniform([shot + query, 1], seeds[2], -5.0, 5.0)
+            return points, amplitude * tf.sin(points - phase)
+
+        def sample_batch(number):
+            numbers = number * tasks + tf.range(tasks, dtype=tf.int64)
+            spec = tf.TensorSpec([shot + query, 1], tf.float32)
+            points, targets = tf.map_fn(sample_task, numbers, fn_output_signature=(spec, spec))
             x = {"support_x": points[:, :shot], "support_y": targets[:, :shot], "query_x": points[:, shot:]}
             return x, targets[:, shot:]
 
         options = tf.data.Options()
         options.threading.private_threadpool_size = 1
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        return tf.data.Dataset.range(start, ENDLESS).shard(*shard).map(sample_batch).with_options(options).prefetch(4)
+        return (
+            tf.data.Dataset.range(start, ENDLESS // tasks)
+            .shard(*shard)
+            .map(sample_batch)
+            .with_options(options)
+            .prefetch(4)
+        )
 
 
 def load(subset="train"):

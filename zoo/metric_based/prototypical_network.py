@@ -67,7 +67,7 @@ class PrototypicalNetwork(FewShotModel):
         if not training:
             return super().call(inputs, training=False)
         # One forward pass for support and queries: BatchNorm sees the batch that the paper's code gives it.
-        self.check_support(inputs["support_x"], inputs["support_y"])
+        self.check_inputs(inputs)
         num_support = tf.shape(inputs["support_x"])[1]
         embeddings = self.embed(tf.concat([inputs["support_x"], inputs["query_x"]], axis=1), training=True)
         state = self._prototypes(embeddings[:, :num_support], inputs["support_y"])
