@@ -1,0 +1,58 @@
+"""Times the episode sampler on one core: images per second of CPU time.
+
+python -m benchmarks.sampler [--dataset=glyphs|omniglot] [--readme=README.md]
+"""
+
+import sys
+import time
+
+import tensorflow as tf
+from absl import app, flags
+
+from trainers.report import replace_section
+from zoo import datasets
+
+_DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot"), "Data set to draw from.")
+_README = flags.DEFINE_string("readme", None, "File to write the table into, between its sampler marks.")
+
+CASES = {
+    "60-way 1-shot, 5 queries, 1 task": {"way": 60, "shot": 1, "query": 5, "tasks": 1},
+    "5-way 1-shot, 15 queries, 4 tasks": {"way": 5, "shot": 1, "query": 15, "tasks": 4},
+    "5-way 1-shot, 1 query, 32 tasks": {"way": 5, "shot": 1, "query": 1, "tasks": 32},
+}
+_BATCHES = 300
+
+
+def images_per_second(tasks, counts):
+    """Images per second of CPU time, after a warm-up."""
+    iterator = iter(tasks.episodes(seed=0, **counts))
+    for _ in range(10):
+        next(iterator)
+    start = time.process_time()
+    for _ in range(_BATCHES):
+        next(iterator)
+    images = _BATCHES * counts["tasks"] * counts["way"] * (counts["shot"] + counts["query"])
+    return images / (time.process_time() - start)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    try:
+        # Turned classes are the slower case: one gather more.
+        options = {"rotations": True} if _DATASET.value == "omniglot" else {}
+        tasks = datasets.load(_DATASET.value, "train", **options)
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error}")
+    lines = [f"| episodes of {_DATASET.value} | images per second of one core |", "|---|---|"]
+    for name, counts in CASES.items():
+        lines.append(f"| {name} | {images_per_second(tasks, counts):,.0f} |")
+        print(lines[-1], flush=True)
+    if _README.value:
+        replace_section(_README.value, "sampler", "\n".join(lines))
+
+
+if __name__ == "__main__":
+    app.run(main)

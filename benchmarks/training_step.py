@@ -1,0 +1,109 @@
+"""Times training steps as the training binary runs them: the same loop, episodes included. Run on a quiet machine.
+
+python -m benchmarks.training_step [--cases=maml_5_steps,...] [--readme=README.md]
+
+Each case runs in a process of its own, since its threads are set when TensorFlow starts. Prints, per case, the first call
+(tracing included) and the median over 10 calls of 5 steps each; with --readme it writes the table there.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+from absl import app, flags
+
+from configs import common
+
+_CASES = flags.DEFINE_list("cases", None, "Cases to time; all when left out.")
+_README = flags.DEFINE_string("readme", None, "File to write the table into, between its training_step marks.")
+_CHILD = flags.DEFINE_string("child", None, "Times this case in this process and prints JSON.")
+
+_STEPS = 5
+_CALLS = 10
+
+
+def _config(method, backbone, backbone_options, options, train):
+    config = common.get_config()
+    config.dataset = {"name": "glyphs", "options": {"image_size": 28}, "train_options": {}}
+    config.train = train
+    config.model = {
+        "method": method,
+        "options": options,
+        "backbone": backbone,
+        "backbone_options": {"input_shape": (28, 28, 1), "filters": 64, **backbone_options},
+    }
+    return config
+
+
+def _maml(backbone, num_inner_steps, tasks, query):
+    options = {"way": 5, "num_inner_steps": num_inner_steps}
+    train = {"way": 5, "shot": 1, "query": query, "tasks": tasks}
+    return _config("MAML", backbone, {"statistics": "batch"}, options, train)
+
+
+CASES = {
+    "maml_5_steps": ("MAML second order, Conv-4, 5 steps, 4 tasks, 15 queries", _maml("conv4", 5, 4, 15)),
+    "maml_1_step": ("MAML second order, Conv-4, 1 step, 32 tasks, 1 query", _maml("conv4", 1, 32, 1)),
+    "maml_strided": ("MAML second order, strided Conv-4, 1 step, 32 tasks, 1 query", _maml("strided_conv4", 1, 32, 1)),
+    "protonet": (
+        "Prototypical Network, Conv-4, 60-way 1-shot, 5 queries",
+        _config("PrototypicalNetwork", "conv4", {}, {}, {"way": 60, "shot": 1, "query": 5, "tasks": 1}),
+    ),
+}
+
+
+def time_case(name):
+    """Seconds of the first call, and of each later call per step."""
+    import tensorflow as tf
+
+    from trainers import builder, distribute, loop
+
+    config = builder.to_dict(CASES[name][1])
+    distribute.configure_threads(builder.method_class(config))
+    trainer = loop.Trainer(config, tf.distribute.get_strategy())
+    start = time.perf_counter()
+    trainer.train_until(1)
+    first = time.perf_counter() - start
+    steps = []
+    for _ in range(_CALLS):
+        start = time.perf_counter()
+        trainer.train_until(trainer.steps_done + _STEPS)
+        steps.append((time.perf_counter() - start) / _STEPS)
+    return {"first": first, "steps": steps}
+
+
+def _row(name, timing):
+    label, config = CASES[name]
+    median, fastest, slowest = (f(timing["steps"]) for f in (statistics.median, min, max))
+    spread = f"{median:.3f} s ({fastest:.3f} to {slowest:.3f})"
+    return f"| {label} | {timing['first']:.1f} s | {spread} | {config.train.tasks / median:.1f} |"
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+    if _CHILD.value:
+        print(json.dumps(time_case(_CHILD.value)))
+        return
+    unknown = sorted(set(_CASES.value or ()) - set(CASES))
+    if unknown:
+        sys.exit(f"error: `--cases` must be among {sorted(CASES)}. Received: {unknown}")
+    lines = ["| training step | first call | a step: median (range) | tasks per second |", "|---|---|---|---|"]
+    for name in _CASES.value or CASES:
+        command = [sys.executable, "-m", "benchmarks.training_step", f"--child={name}"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        lines.append(_row(name, json.loads(done.stdout.splitlines()[-1])))
+        print(lines[-1], flush=True)
+    if _README.value:
+        from trainers.report import replace_section
+
+        machine = f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}), no GPU, episodes drawn from glyphs."
+        replace_section(_README.value, "training_step", "\n".join([*lines, "", machine]))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,59 @@
+"""Lets an exported model learn new letters from one drawing each, and name other drawings of them.
+
+python -m export.try_export --saved_model=DIR/1 [--picture=letters.png] [--queries=3] [--seed=0]
+
+The letters are glyphs of the test scripts. The model is the SavedModel alone: what it adapts with travels in the request.
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags, logging
+
+from export.saved_model import SIDECAR_FILE
+from zoo import datasets
+from zoo.datasets.pictures import plot_episode
+
+_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export.", required=True)
+_PICTURE = flags.DEFINE_string("picture", None, "PNG to write: the drawings learned from, the others and their names.")
+_QUERIES = flags.DEFINE_integer("queries", 3, "Drawings to name, per letter.", 1)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the choice of letters.", 0)
+
+
+def load_export(folder):
+    """(SavedModel, sidecar) of a version folder. Raises ValueError where the folder holds none."""
+    sidecar = pathlib.Path(folder) / SIDECAR_FILE
+    if not sidecar.is_file():
+        raise ValueError(
+            f"`--saved_model` must be a version folder of an export, with {SIDECAR_FILE}. Received: {folder}"
+        )
+    return tf.saved_model.load(str(folder)), json.loads(sidecar.read_text())
+
+
+def main(argv):
+    logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1:
+        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+    try:
+        loaded, sidecar = load_export(_SAVED_MODEL.value)
+        letters = datasets.load("glyphs", "test", image_size=sidecar["input_shape"][0])
+        episodes = letters.episodes(way=sidecar["way"], shot=1, query=_QUERIES.value, tasks=1, seed=_SEED.value)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    x, y = next(iter(episodes))
+    answer = loaded.signatures["serving_default"](
+        support_images=x["support_x"], support_labels=x["support_y"], query_images=x["query_x"]
+    )
+    right = int(np.sum(answer["labels"].numpy() == y.numpy()))
+    print(f"{sidecar['way']} new letters, one drawing each: {right} of {tf.size(y)} right")
+    if _PICTURE.value:
+        arrays = {key: value.numpy() for key, value in x.items()}
+        plot_episode(_PICTURE.value, arrays, y.numpy(), answer["probabilities"].numpy())
+        print(f"picture: {_PICTURE.value}")
+
+
+if __name__ == "__main__":
+    app.run(main)
