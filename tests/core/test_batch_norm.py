@@ -1,0 +1,77 @@
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo.core.batch_norm import BatchNorm
+
+
+def second_order_slope(layer, x, w, direction):
+    """d/ds of |grad_w loss|^2 along `direction`, where the loss goes through `layer`: what an inner step needs."""
+
+    def inner(weights):
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            outputs = layer(tf.tensordot(x, weights, 1), training=True)
+            loss = tf.reduce_sum(tf.nn.softplus(outputs[:2])) - tf.reduce_sum(tf.nn.softplus(outputs[2:]) ** 2)
+        gradient = tape.gradient(loss, weights)
+        return tf.reduce_sum(gradient**2)
+
+    with tf.GradientTape() as tape:
+        tape.watch(w)
+        value = inner(w)
+    slope = tf.reduce_sum(tape.gradient(value, w) * direction)
+    step = 1e-5
+    quotient = (inner(w + step * direction) - inner(w - step * direction)) / (2 * step)
+    return float(slope), float(quotient)
+
+
+@pytest.fixture
+def problem():
+    rng = np.random.default_rng(0)
+    return [tf.constant(rng.standard_normal(shape)) for shape in ((6, 5, 5, 3), (3, 4), (3, 4))]
+
+
+def test_second_derivative_agrees_with_finite_differences(problem):
+    slope, quotient = second_order_slope(BatchNorm("batch", dtype="float64"), *problem)
+    np.testing.assert_allclose(slope, quotient, rtol=1e-7)
+
+
+def test_the_keras_layer_has_a_wrong_second_derivative(problem):
+    """Why this layer exists. Should Keras mend it, this fails, and README's claim has to go."""
+    slope, quotient = second_order_slope(keras.layers.BatchNormalization(dtype="float64"), *problem)
+    assert abs(slope - quotient) > 0.01 * abs(quotient)
+
+
+def test_fused_and_written_out_forms_agree_in_second_order(problem):
+    fused, _ = second_order_slope(BatchNorm("batch"), *[tf.cast(value, tf.float32) for value in problem])
+    written_out, _ = second_order_slope(BatchNorm("batch", dtype="float64"), *problem)
+    np.testing.assert_allclose(fused, written_out, rtol=1e-4)
+
+
+def test_batch_statistics_by_hand():
+    x = tf.constant([[1.0, 10.0], [3.0, 30.0]])  # means 2 and 20, variances 1 and 100
+    outputs = BatchNorm("batch", epsilon=0.0)(x, training=False)
+    np.testing.assert_allclose(outputs, [[-1, -1], [1, 1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (4, 1, 1, 1)], ids=["written out", "fused"])
+def test_moving_averages_by_hand(shape):
+    layer = BatchNorm("running", momentum=0.9, epsilon=0.0)
+    x = tf.reshape(tf.constant([0.0, 2.0, 4.0, 6.0]), shape)  # mean 3, unbiased variance 20 / 3
+    layer(x, training=True)
+    np.testing.assert_allclose(layer.moving_mean, [0.3], rtol=1e-6)
+    np.testing.assert_allclose(layer.moving_variance, [0.9 + 0.1 * 20 / 3], rtol=1e-6)
+    expected = (np.reshape(x, -1) - 0.3) / np.sqrt(0.9 + 0.1 * 20 / 3)
+    np.testing.assert_allclose(np.reshape(layer(x, training=False), -1), expected, rtol=1e-5)
+
+
+def test_unknown_statistics_are_refused():
+    with pytest.raises(ValueError, match="`statistics` must be one of .* Received: statistics='moving'"):
+        BatchNorm("moving")
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

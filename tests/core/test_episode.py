@@ -1,0 +1,55 @@
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo.core import episode
+
+
+def test_cross_entropy_by_hand_without_the_padded_row():
+    logits = tf.math.log([[[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]]])
+    np.testing.assert_allclose(
+        episode.cross_entropy(tf.constant([[0, 1, -1]]), logits), [-(np.log(0.5) + np.log(0.8)) / 2], rtol=1e-6
+    )
+
+
+def test_accuracy_by_hand_without_the_padded_row():
+    logits = tf.constant([[[2.0, 1.0], [1.0, 2.0], [2.0, 1.0], [9.0, 0.0]]])
+    np.testing.assert_allclose(episode.accuracy(tf.constant([[0, 1, 1, -1]]), logits), [2 / 3], rtol=1e-6)
+
+
+def test_a_task_of_padding_alone_has_loss_and_accuracy_zero():
+    labels, logits = tf.constant([[-1, -1]]), tf.ones([1, 2, 3])
+    assert episode.cross_entropy(labels, logits) == 0 and episode.accuracy(labels, logits) == 0
+
+
+def test_class_counts_ignore_labels_out_of_range():
+    np.testing.assert_array_equal(episode.class_counts(tf.constant([[0, 0, 2, -1, 3]]), 3), [[2, 0, 1]])
+
+
+def test_mask_leaves_a_task_without_any_support_alone():
+    logits = tf.constant([[[1.0, 2.0]], [[1.0, 2.0]]])
+    masked = episode.mask_absent_classes(logits, tf.constant([[0.0, 0.0], [3.0, 0.0]]))
+    np.testing.assert_array_equal(masked[0], logits[0])
+    np.testing.assert_array_equal(tf.nn.softmax(masked[1]), [[1.0, 0.0]])
+
+
+def test_mask_has_finite_gradients():
+    logits = tf.constant([[[1.0, 2.0, 3.0]]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        masked = episode.mask_absent_classes(logits, tf.constant([[1.0, 1.0, 0.0]]))
+        loss = episode.cross_entropy(tf.constant([[0]]), masked)
+    gradient = tape.gradient(loss, logits).numpy()
+    assert np.isfinite(gradient).all() and gradient[0, 0, 2] == 0
+
+
+def test_regression_targets_are_checked():
+    images = tf.zeros([2, 3, 1])
+    with pytest.raises(ValueError, match=r"`y` must be float \[T, rows, 1\] for a regression model"):
+        episode.check_targets("y", tf.zeros([2, 3], tf.int64), images, target_size=1)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

@@ -1,0 +1,34 @@
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo.core.taskwise import map_tasks, usable_support
+
+
+def test_usable_support_takes_padding_out():
+    x = tf.reshape(tf.range(4.0), [4, 1])
+    labels = tf.constant([1, -1, 0, -1])
+    rows, row_labels, weights = usable_support(x, labels, labels >= 0)
+    np.testing.assert_array_equal(rows, [[0], [2]])
+    np.testing.assert_array_equal(row_labels, [1, 0])
+    np.testing.assert_array_equal(weights, [1, 1])
+
+
+@pytest.mark.parametrize("num_rows", [0, 3])
+def test_usable_support_gives_one_row_of_weight_zero_where_there_is_none(num_rows):
+    labels = tf.fill([num_rows], -1)
+    rows, _, weights = usable_support(tf.ones([num_rows, 2, 2, 1]), labels, labels >= 0)
+    assert rows.shape == (1, 2, 2, 1) and float(tf.reduce_sum(tf.abs(rows))) == 0
+    np.testing.assert_array_equal(weights, [0])
+
+
+def test_map_tasks_is_the_function_of_each_task():
+    values = tf.reshape(tf.range(6.0), [3, 2])
+    sums = map_tasks(tf.reduce_sum, values, tf.TensorSpec([], tf.float32))
+    np.testing.assert_array_equal(sums, [1, 5, 9])
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

@@ -1,0 +1,134 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from export import saved_model, signatures
+from tests import descriptors
+from tests.descriptors import METHODS, WAY, episode
+
+
+@pytest.fixture(params=METHODS, ids=lambda method: method.name, scope="module")
+def served(request):
+    return signatures.ServedModel(descriptors.build(request.param))
+
+
+def request_of(x):
+    return {"support_images": x["support_x"], "support_labels": x["support_y"], "query_images": x["query_x"]}
+
+
+def ask(served, **changes):
+    x, _ = episode()
+    return served.signatures["adapt_and_predict"](**{**request_of(x), **changes})
+
+
+def test_all_dimensions_but_the_image_are_dynamic_and_tasks_lead(served):
+    for function in served.signatures.values():
+        for spec in tf.nest.flatten([function.structured_input_signature, function.structured_outputs]):
+            assert spec.shape[0] is None, spec
+    images, labels = tf.nest.flatten(served.signatures["adapt"].structured_input_signature)
+    assert images.shape.as_list() == [None, None, *descriptors.IMAGE_SHAPE]
+    assert (labels.shape.as_list(), labels.dtype) == ([None, None], tf.int64)
+
+
+def test_adapt_then_predict_is_adapt_and_predict(served):
+    x, _ = episode(num_tasks=3)
+    request = request_of(x)
+    queries = request.pop("query_images")
+    state = served.signatures["adapt"](**request)["task_state"]
+    assert state.shape == (3, served.state_size)
+    answers = served.signatures["predict"](task_state=state, query_images=queries)
+    at_once = served.signatures["adapt_and_predict"](**request, query_images=queries)
+    np.testing.assert_allclose(answers["probabilities"], at_once["probabilities"], rtol=1e-4, atol=1e-6)
+
+
+def test_an_empty_support_set_is_answered(served):
+    """Without rows at all, a naive graph aborts the process: a max-pool gradient over zero images."""
+    empty = {
+        "support_images": tf.zeros([2, 0, *descriptors.IMAGE_SHAPE]),
+        "support_labels": tf.zeros([2, 0], tf.int64),
+    }
+    answers = ask(served, **empty)["probabilities"].numpy()
+    assert np.isfinite(answers).all()
+    np.testing.assert_allclose(answers.sum(axis=-1), 1, rtol=1e-5)
+    adapted = served.signatures["adapt"](**empty)
+    np.testing.assert_array_equal(adapted["support_count"], [0, 0])
+    np.testing.assert_array_equal(adapted["support_loss"], [0, 0])
+
+
+def test_no_queries_is_an_empty_answer(served):
+    answers = ask(served, query_images=tf.zeros([2, 0, *descriptors.IMAGE_SHAPE]))
+    assert answers["probabilities"].shape == (2, 0, WAY) and answers["labels"].shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"support_labels": tf.zeros([2, 5], tf.int64)}, "one label for each row"),
+        ({"support_labels": tf.zeros([1, 6], tf.int64)}, "one label for each row"),
+        ({"query_images": tf.zeros([3, 4, *descriptors.IMAGE_SHAPE])}, "as many tasks"),
+    ],
+    ids=["rows", "tasks of labels", "tasks of queries"],
+)
+def test_shapes_that_do_not_fit_are_invalid_arguments(served, changes, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        ask(served, **changes)
+
+
+def test_no_tasks_is_an_invalid_argument(served):
+    x, _ = episode()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="T > 0"):
+        served.signatures["adapt_and_predict"](**{name: value[:0] for name, value in request_of(x).items()})
+
+
+def test_the_graph_has_no_op_that_must_not_be_served(served):
+    saved_model.check_graph(served.signatures)
+
+
+def test_a_graph_that_assigns_is_refused():
+    counter = tf.Variable(0.0)
+    counting = tf.function(lambda: counter.assign_add(1.0)).get_concrete_function()
+    with pytest.raises(ValueError, match="Signature 'count' must not contain .* Received: .'AssignAddVariableOp'."):
+        saved_model.check_graph({"count": counting})
+
+
+def test_versions_count_up_and_are_never_overwritten(tmp_path):
+    model = descriptors.build(METHODS[0])
+    assert saved_model.export(model, tmp_path, version=4).name == "4"
+    assert saved_model.export(model, tmp_path, metadata={"note": "second"}).name == "5"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
+    sidecar = json.loads((tmp_path / "5" / saved_model.SIDECAR_FILE).read_text())
+    assert sidecar["note"] == "second" and sidecar["way"] == WAY and sidecar["task_state_size"] == WAY * 4 + WAY
+    with pytest.raises(ValueError, match="`version` must be a positive int that .* does not hold yet. Received: 4"):
+        saved_model.export(model, tmp_path, version=4)
+
+
+def test_an_export_that_answers_otherwise_leaves_nothing(tmp_path, monkeypatch):
+    expected, original = {}, saved_model._python_answers
+
+    def remember(*arguments):
+        expected.update(original(*arguments))
+        return expected
+
+    monkeypatch.setattr(saved_model, "_python_answers", remember)
+    monkeypatch.setattr(
+        saved_model, "reload_and_answer", lambda *_: {name: value + 0.01 for name, value in expected.items()}
+    )
+    with pytest.raises(saved_model.ExportError, match="must be the model's within"):
+        saved_model.export(descriptors.build(METHODS[0]), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_models_that_cannot_be_served_are_named(tmp_path):
+    import zoo
+
+    with pytest.raises(ValueError, match="with a fixed `way`. Received: way=None"):
+        saved_model.export(zoo.PrototypicalNetwork(zoo.backbones.conv4()), tmp_path)
+    with pytest.raises(ValueError, match="Received: way=None, target_size=1"):
+        saved_model.export(zoo.MAML(zoo.backbones.mlp(), target_size=1), tmp_path)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

@@ -1,0 +1,94 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import zoo
+from tests import descriptors
+from zoo.presets import loader
+
+
+@pytest.fixture
+def folder(tmp_path):
+    model = descriptors.build(descriptors.METHODS[1])
+    loader.save_preset_config(model, tmp_path, {"config": {"seed": 0}})
+    loader.save_preset_weights(model, tmp_path)
+    return tmp_path
+
+
+def edited(folder, edit):
+    content = json.loads((folder / "model.json").read_text())
+    edit(content)
+    (folder / "model.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("name", zoo.list_presets())
+def test_shipped_presets_load_and_answer(name):
+    model = zoo.from_preset(name)
+    folder = loader.preset_folder(name)
+    assert (folder / "model.weights.h5").stat().st_size < 1_000_000
+    metadata = loader.preset_metadata(name)
+    assert metadata["figures"] and all(figure["episodes"] >= 1000 for figure in metadata["figures"])
+    card = (folder / "card.md").read_text()
+    assert metadata["command"] in card and name in card
+    rng = np.random.default_rng(0)
+    way = model.way or 5
+    support_y = np.arange(way)[None] if model.target_size is None else rng.random((1, way, 1), np.float32)
+    support_x = rng.random((1, way, *model.input_shape), np.float32)
+    query_x = rng.random((1, 3, *model.input_shape), np.float32)
+    assert model({"support_x": support_x, "support_y": support_y, "query_x": query_x}).shape[:2] == (1, 3)
+
+
+def test_overrides_change_the_model_and_not_the_weights(folder):
+    model, changed = zoo.from_preset(folder), zoo.from_preset(folder, num_inner_steps_test=7)
+    assert (model.num_inner_steps_test, changed.num_inner_steps_test) == (2, 7)
+    for one, other in zip(model.get_weights(), changed.get_weights()):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_unknown_names_and_overrides_are_named(folder):
+    with pytest.raises(ValueError, match="Expected the name of a preset .* Received: 'resnet'"):
+        zoo.from_preset("resnet")
+    with pytest.raises(ValueError, match=r"Overrides must be among .* Received: \['num_steps'\]"):
+        zoo.from_preset(folder, num_steps=3)
+
+
+def test_foreign_classes_are_refused(folder):
+    def foreign(content):
+        content["model"]["config"]["backbone"] = {"module": "os", "class_name": "system", "config": {"command": "true"}}
+
+    with pytest.raises(ValueError, match="classes of keras and zoo only. Received: os.system"):
+        zoo.from_preset(edited(folder, foreign))
+
+
+def test_lambda_layers_are_refused(folder):
+    def add_lambda(content):
+        layer = content["model"]["config"]["backbone"]["config"]["layers"][2]
+        layer["class_name"], layer["config"] = "Lambda", {"name": layer["config"]["name"], "function": "x"}
+        layer["module"], layer["registered_name"] = "keras.layers", None
+
+    with pytest.raises((ValueError, TypeError)):
+        zoo.from_preset(edited(folder, add_lambda))
+
+
+def test_weights_of_another_model_are_refused(folder):
+    loader.save_preset_weights(descriptors.build(descriptors.METHODS[2]), folder)
+    with pytest.raises(ValueError, match="does not hold the weights of the MAML"):
+        zoo.from_preset(folder)
+
+
+def test_missing_or_broken_files_are_named(folder):
+    (folder / "model.weights.h5").unlink()
+    with pytest.raises(ValueError, match="Expected the weights in .*model.weights.h5"):
+        zoo.from_preset(folder)
+    with pytest.raises(ValueError, match="must have format 1. Received: .*99"):
+        zoo.from_preset(edited(folder, lambda content: content.update(format=99)))
+    (folder / "model.json").write_text("{")
+    with pytest.raises(ValueError, match="is not valid JSON"):
+        zoo.from_preset(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

@@ -1,0 +1,273 @@
+"""What every method must keep, swept over the list in descriptors.py."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from export import saved_model
+from tests import descriptors
+from tests.descriptors import METHODS, WAY, episode
+
+TOLERANCE = dict(rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(params=METHODS, ids=lambda method: method.name)
+def method(request):
+    return request.param
+
+
+@pytest.fixture
+def model(method):
+    return descriptors.build(method)
+
+
+def probabilities(model, x):
+    return tf.nn.softmax(model(x)).numpy()
+
+
+def test_state_and_logits_have_the_declared_shapes(method, model):
+    x, y = episode(num_tasks=2)
+    state = model.adapt(x["support_x"], x["support_y"])
+    assert {name: tuple(value.shape) for name, value in state.items()} == {
+        name: (2, *shape) for name, shape in method.state.items()
+    }
+    assert model.predict_with(state, x["query_x"]).shape == (2, y.shape[1], WAY)
+
+
+def test_call_is_predict_with_of_adapt(model):
+    x, _ = episode()
+    state = model.adapt(x["support_x"], x["support_y"])
+    np.testing.assert_allclose(model(x), model.predict_with(state, x["query_x"]), **TOLERANCE)
+
+
+def test_inference_changes_no_variable(model):
+    x, y = episode()
+    before = [variable.numpy() for variable in model.variables]
+    model(x)
+    model.compile()
+    model.evaluate(x, y, batch_size=2, verbose=0)
+    for variable, value in zip(model.variables, before):
+        np.testing.assert_array_equal(variable, value, err_msg=variable.path)
+
+
+def test_transductive_is_what_it_says(method, model):
+    x, _ = episode(query=3)
+    alone = tf.concat([model({**x, "query_x": x["query_x"][:, i : i + 1]}) for i in range(9)], axis=1)
+    difference = float(np.abs(alone - model(x)).max())
+    assert model.transductive == method.transductive
+    assert (difference > 1e-2) if method.transductive else (difference < 1e-4), difference
+
+
+def test_a_task_answers_alone_as_in_a_batch(model):
+    x, _ = episode(num_tasks=3)
+    together = model(x)
+    for task in range(3):
+        alone = model({key: value[task : task + 1] for key, value in x.items()})
+        np.testing.assert_allclose(alone[0], together[task], **TOLERANCE)
+
+
+def test_padded_support_rows_change_nothing(model):
+    x, _ = episode()
+    noise = tf.random.stateless_uniform([2, 4, *descriptors.IMAGE_SHAPE], [0, 0])
+    padded = {
+        "support_x": tf.concat([noise[:, :2], x["support_x"], noise[:, 2:]], axis=1),
+        "support_y": tf.pad(x["support_y"], [[0, 0], [2, 2]], constant_values=-1),
+        "query_x": x["query_x"],
+    }
+    np.testing.assert_allclose(model(padded), model(x), **TOLERANCE)
+
+
+def test_a_class_without_support_has_probability_zero(model):
+    x, _ = episode()
+    x["support_y"] = tf.where(x["support_y"] == 1, tf.constant(-1, tf.int64), x["support_y"])
+    answers = probabilities(model, x)
+    assert (answers[..., 1] == 0).all()
+    np.testing.assert_allclose(answers.sum(axis=-1), 1, rtol=1e-5)
+
+
+def test_a_task_without_support_is_answered_and_leaves_its_neighbour(model):
+    x, _ = episode()
+    expected = model(x)[1]
+    x["support_y"] = tf.stack([tf.fill(x["support_y"][0].shape, np.int64(-1)), x["support_y"][1]])
+    answers = probabilities(model, x)
+    assert np.isfinite(answers).all()
+    np.testing.assert_allclose(model(x)[1], expected, **TOLERANCE)
+
+
+def test_training_ignores_padded_rows(method, model):
+    if not method.trains_on_padding:
+        x, y = episode()
+        x["support_y"] = tf.where(x["support_y"] == 1, tf.constant(-1, tf.int64), x["support_y"])
+        model.compile(optimizer="sgd")
+        with pytest.raises(tf.errors.InvalidArgumentError, match="padded_support=True"):
+            model.train_on_batch(x, y)
+        return
+    if any(isinstance(layer, zoo.BatchNorm) for layer in model._flatten_layers()):
+        pytest.skip("training statistics of a batch are taken over its padded rows too")
+    x, y = episode()
+    padded_x = {
+        "support_x": tf.pad(x["support_x"], [[0, 0], [0, 2], [0, 0], [0, 0], [0, 0]]),
+        "support_y": tf.pad(x["support_y"], [[0, 0], [0, 2]], constant_values=-1),
+        "query_x": tf.pad(x["query_x"], [[0, 0], [0, 3], [0, 0], [0, 0], [0, 0]]),
+    }
+    padded_y = tf.pad(y, [[0, 0], [0, 3]], constant_values=-1)
+    loss, _, gradients = model.compute_gradients(x, y)
+    padded_loss, _, padded_gradients = model.compute_gradients(padded_x, padded_y)
+    np.testing.assert_allclose(padded_loss, loss, **TOLERANCE)
+    for padded, gradient in zip(padded_gradients, gradients):
+        np.testing.assert_allclose(padded, gradient, **TOLERANCE)
+
+
+def test_every_weight_but_dead_ones_gets_a_gradient(model):
+    x, y = episode(num_tasks=4, query=3)
+    _, _, gradients = model.compute_gradients(x, y)
+    for variable, gradient in zip(model.trainable_variables, gradients):
+        assert gradient is not None and np.abs(gradient).max() > 0, variable.path
+
+
+def test_the_gradient_is_the_gradient_of_the_loss(method):
+    """Along a random direction, against the difference quotient of the same loss, in float64."""
+    keras.config.set_dtype_policy("float64")
+    try:
+        model = descriptors.build(method)
+        x, y = episode(query=3)
+        x = {key: tf.cast(value, tf.float64) if value.dtype.is_floating else value for key, value in x.items()}
+        compute_gradients = tf.function(model.compute_gradients, autograph=False)
+        _, _, gradients = compute_gradients(x, y)
+        rng = np.random.default_rng(0)
+        directions = [rng.standard_normal(variable.shape) for variable in model.trainable_variables]
+        losses = []
+        for shift in (1e-6, -2e-6):
+            for variable, direction in zip(model.trainable_variables, directions):
+                variable.assign_add(shift * direction)
+            losses.append(compute_gradients(x, y)[0])
+        slope = sum(np.sum(gradient * direction) for gradient, direction in zip(gradients, directions))
+        np.testing.assert_allclose((losses[0] - losses[1]) / 2e-6, slope, rtol=1e-4)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_fit_learns_and_works_with_callbacks(model, tmp_path):
+    x, y = episode(num_tasks=16)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2))
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.weights.h5", save_weights_only=True, monitor="loss"),
+        keras.callbacks.EarlyStopping(monitor="loss", patience=100),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
+    history = model.fit(x, y, batch_size=8, epochs=12, verbose=0, callbacks=callbacks).history
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+    assert (tmp_path / "best.weights.h5").exists()
+
+
+def test_evaluate_reports_the_interval_over_episodes(model):
+    x, y = episode(num_tasks=8, query=4)
+    model.compile()
+    logs = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)
+    per_episode = (model(x).numpy().argmax(axis=-1) == y.numpy()).mean(axis=1)
+    np.testing.assert_allclose(logs["accuracy"], per_episode.mean(), rtol=1e-5)
+    np.testing.assert_allclose(logs["accuracy_ci95"], 1.959964 * per_episode.std(ddof=1) / np.sqrt(8), rtol=1e-3)
+
+
+def test_predict_gives_the_logits(model):
+    x, _ = episode(num_tasks=4)
+    np.testing.assert_allclose(model.predict(x, batch_size=2, verbose=0), model(x), **TOLERANCE)
+
+
+def test_config_round_trip(model):
+    again = type(model).from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    x, _ = episode()
+    np.testing.assert_array_equal(again(x), model(x))
+
+
+def test_keras_file_round_trip_keeps_answers_and_optimizer(model, tmp_path):
+    x, y = episode(num_tasks=4)
+    model.compile(optimizer="adam")
+    model.fit(x, y, batch_size=4, epochs=1, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again(x), model(x))
+    for copy in (model, again):  # the optimizer's state goes on too
+        copy.fit(x, y, batch_size=4, epochs=1, verbose=0)
+    np.testing.assert_allclose(again(x), model(x), **TOLERANCE)
+
+
+def test_preset_round_trip(model, tmp_path):
+    from zoo.presets import loader
+
+    loader.save_preset_config(model, tmp_path, {"config": {}})
+    loader.save_preset_weights(model, tmp_path)
+    x, _ = episode()
+    np.testing.assert_array_equal(zoo.from_preset(tmp_path)(x), model(x))
+
+
+def test_mirrored_step_is_the_step_of_one_device(method, mirrored):
+    """Two replicas with half of the tasks each end where one device with all tasks ends."""
+    x, y = episode(num_tasks=4)
+    weights = []
+    for scope in (tf.distribute.get_strategy(), mirrored):
+        with scope.scope():
+            model = descriptors.build(method)
+            model.compile(optimizer=keras.optimizers.SGD(0.1))
+            model.optimizer.build(model.trainable_variables)
+        if any(layer.statistics == "running" for layer in model._flatten_layers() if isinstance(layer, zoo.BatchNorm)):
+            # One forward pass over all tasks shares its statistics; tasks that are alike make the halves the same.
+            x, y = tf.nest.map_structure(lambda values: tf.repeat(values[:1], 4, axis=0), (x, y))
+        model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        weights.append([variable.numpy() for variable in model.trainable_variables])
+    for one, two in zip(*weights):
+        np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-5)
+
+
+def test_export_answers_as_the_model_does(method, model, tmp_path):
+    """In a process that cannot import this package; the padded task is compared with the unpadded one."""
+    folder = saved_model.export(model, tmp_path)
+    x, _ = episode(num_tasks=2)
+    requests = {
+        "support_images": tf.pad(x["support_x"], [[0, 0], [0, 1], [0, 0], [0, 0], [0, 0]]).numpy(),
+        "support_labels": tf.pad(x["support_y"], [[0, 0], [0, 1]], constant_values=99).numpy(),
+        "query_images": x["query_x"].numpy(),
+    }
+    answers = saved_model.reload_and_answer(folder, requests)
+    expected = probabilities(model, x)
+    for signature in ("predict", "adapt_and_predict", "serving_default"):
+        np.testing.assert_allclose(answers[f"{signature}/probabilities"], expected, rtol=1e-3, atol=1e-5)
+        np.testing.assert_array_equal(answers[f"{signature}/labels"], expected.argmax(axis=-1))
+    np.testing.assert_array_equal(answers["adapt/support_count"], [2 * WAY] * 2)
+    support = {**x, "query_x": x["support_x"]}
+    losses = -np.log(np.take_along_axis(probabilities(model, support), x["support_y"].numpy()[..., None], axis=-1))
+    np.testing.assert_allclose(answers["adapt/support_loss"], losses.mean(axis=(1, 2)), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x: {**x, "support_x": x["support_x"][0]}, "`support_x` must be float"),
+        (lambda x: {**x, "support_y": tf.cast(x["support_y"], tf.float32)}, "`support_y` must be int64"),
+        (lambda x: {**x, "support_y": x["support_y"][:, :-1]}, "`support_y` must label every row"),
+        (lambda x: {**x, "support_y": x["support_y"] + 1}, "`support_y` must hold labels from 0 to 2"),
+        (lambda x: {"support_x": x["support_x"], "query_x": x["query_x"]}, "Inputs must have the keys"),
+        (lambda x: {**x, "query_x": x["query_x"][..., :8, :]}, "`query_x` must be float"),
+    ],
+    ids=["rank", "dtype", "rows", "range", "keys", "query shape"],
+)
+def test_bad_input_is_named(model, change, message):
+    x, _ = episode()
+    with pytest.raises(ValueError, match=message):
+        model(change(x))
+
+
+def test_labels_out_of_range_stop_training(model):
+    x, y = episode()
+    model.compile(optimizer="sgd")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must hold labels from 0 to 2"):
+        model.train_on_batch(x, y + 1)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

@@ -1,0 +1,178 @@
+"""The binaries as people run them: processes, a kill -9, wrong arguments."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+SMALL = [
+    "--config=configs/prototypical_network_glyphs.py",
+    "--config.train.way=5",
+    "--config.outer.num_steps=60",
+    "--config.log_every=10",
+    "--config.checkpoint_every=10",
+    "--config.validation.every=20",
+    "--config.validation.episodes=4",
+    "--config.model.backbone_options.filters=8",
+]
+
+
+def run(module, *arguments):
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
+
+
+def last_error(done):
+    return [line for line in done.stderr.splitlines() if line.strip()][-1]
+
+
+def weights(folder):
+    import zoo
+
+    return zoo.from_preset(folder).get_weights()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    done = run("trainers.train", *SMALL, f"--workdir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert "python -m trainers.evaluate" in done.stdout
+    return folder
+
+
+def test_training_leaves_its_files(trained):
+    for name in ("config.json", "model.json", "model.weights.h5", "metrics.jsonl", "learning_curve.png", "tensorboard"):
+        assert (trained / name).exists(), name
+    assert Image.open(trained / "learning_curve.png").size[0] > 500
+    assert not list(trained.glob("*.tmp")) and not list(trained.glob(".w*"))
+
+
+def test_killed_and_started_again_it_ends_the_same(trained, tmp_path):
+    command = [sys.executable, "-m", "trainers.train", *SMALL, f"--workdir={tmp_path}"]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.time() + 200
+    while not list((tmp_path / "checkpoints").glob("ckpt-*.index")) and time.time() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "learning_curve.png").exists(), "it ended before it was killed"
+    done = run("trainers.train", *SMALL, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    for one, other in zip(weights(trained), weights(tmp_path)):
+        np.testing.assert_array_equal(one, other)
+    names = ("step", "loss", "accuracy", "validation_accuracy")
+    curves = [
+        [[record.get(name) for name in names] for record in map(json.loads, (folder / "metrics.jsonl").open())]
+        for folder in (trained, tmp_path)
+    ]
+    assert curves[0] == curves[1]
+
+
+def test_two_workers_end_where_one_process_ends(tmp_path):
+    """Two processes on loopback, MAML's tasks shared out between them; metrics agree with one process at every step."""
+    config = ["--config=configs/maml_sinusoid.py", "--config.train.tasks=4", "--config.validation.tasks=2"]
+    config += ["--config.validation.episodes=4", "--config.validation.every=10", "--config.outer.num_steps=20"]
+    config += ["--config.log_every=5", "--config.checkpoint_every=10"]
+    assert run("trainers.train", *config, f"--workdir={tmp_path / 'one'}").returncode == 0
+    ports = []
+    for _ in range(2):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            ports.append(listener.getsockname()[1])
+    workers = [f"127.0.0.1:{port}" for port in ports]
+    command = [
+        sys.executable,
+        "-m",
+        "trainers.train",
+        *config,
+        f"--workdir={tmp_path / 'two'}",
+        "--strategy=multi_worker",
+    ]
+    processes = [
+        subprocess.Popen(
+            command,
+            env={
+                **ENVIRONMENT,
+                "TF_CONFIG": json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}),
+            },
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    errors = [process.communicate(timeout=250)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    one, two = ([json.loads(line) for line in (tmp_path / name / "metrics.jsonl").open()] for name in ("one", "two"))
+    for a, b in zip(one, two, strict=True):
+        assert a.keys() == b.keys()
+        for key in a.keys() - {"seconds"}:
+            np.testing.assert_allclose(a[key], b[key], rtol=1e-3, err_msg=f"{key} at step {a['step']}")
+
+
+def test_evaluate_prints_and_writes_the_figures(trained):
+    done = run("trainers.evaluate", f"--workdir={trained}", "--episodes=20", "--protocols=5way_1shot")
+    assert done.returncode == 0, done.stderr
+    (figure,) = json.loads((trained / "evaluation.json").read_text())
+    assert figure["episodes"] == 20 and 0.2 < figure["mean"] <= 1 and figure["ci95"] > 0
+    text = f"{100 * figure['mean']:.2f} ± {100 * figure['ci95']:.2f} %"
+    card = (trained / "card.md").read_text()
+    for part in (text, "15 queries per class", "20 test episodes", "batch_norm_mode running", "seed 0"):
+        assert part in done.stdout and part in card, part
+    assert "--config.train.way=5" in card and Image.open(trained / "episode.png").size[1] > 300
+
+
+def test_export_adapts_in_a_fresh_process(trained, tmp_path):
+    done = run("export.export_model", f"--workdir={trained}", f"--output_dir={tmp_path}", "--way=4")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "1" / "adaptation.json").read_text())["way"] == 4
+    picture = tmp_path / "letters.png"
+    done = run("export.try_export", f"--saved_model={tmp_path / '1'}", f"--picture={picture}")
+    assert done.returncode == 0, done.stderr
+    assert "of 12 right" in done.stdout and picture.is_file()
+
+
+@pytest.mark.parametrize(
+    "module, arguments, message",
+    [
+        ("trainers.train", ["--config.outer.learnin_rate=1"], "learnin_rate"),
+        ("trainers.train", ["--config.outer.num_steps=many"], "num_steps"),
+        ("trainers.train", ["--strategy=tpu"], "strategy"),
+        ("trainers.train", ["--config.dataset.name=mnist"], "error: Unknown data set: expected one of"),
+        ("trainers.train", ["--config.model.method=Mamba"], "error: `config.model.method` must be one of"),
+        ("trainers.train", ["--config.train.way=2000"], "error: `way` must be at most the number of classes, 1057"),
+    ],
+)
+def test_wrong_training_arguments_are_named_and_write_nothing(module, arguments, message, tmp_path):
+    folder = tmp_path / "run"
+    done = run(module, SMALL[0], f"--workdir={folder}", *arguments)
+    assert done.returncode != 0 and message in done.stderr + done.stdout
+    assert not (folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "module, arguments, message",
+    [
+        ("trainers.evaluate", ["--preset=resnet"], "Expected the name of a preset"),
+        ("trainers.evaluate", [], "Give either --workdir or --preset."),
+        ("export.export_model", ["--preset=resnet", "--output_dir={out}"], "Expected the name of a preset"),
+        ("export.export_model", ["--workdir={run}", "--output_dir={run}/model.json"], "must be a folder that can be"),
+    ],
+)
+def test_other_wrong_arguments_are_named(module, arguments, message, trained, tmp_path):
+    done = run(module, *[argument.format(run=trained, out=tmp_path / "out") for argument in arguments])
+    assert done.returncode != 0 and message in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr and not (tmp_path / "out").exists()
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

@@ -1,0 +1,208 @@
+"""The training loop in this process, on small classes made here."""
+
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from configs import common
+from trainers import builder, evaluation, loop, workdir
+from zoo.datasets.sampler import ImageClasses
+
+
+@pytest.fixture(autouse=True)
+def small_classes(monkeypatch):
+    """Ten classes of noisy 16x16 patterns, in place of a data set."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 256, (10, 1, 16, 16, 1))
+    images = (0.5 * patterns + 0.5 * rng.integers(0, 256, (10, 8, 16, 16, 1))).astype(np.uint8).reshape(80, 16, 16, 1)
+    classes = ImageClasses.from_labels(images, np.repeat(np.arange(10), 8), [str(i) for i in range(10)])
+    monkeypatch.setitem(zoo.datasets.DATASETS, "patterns", lambda subset: classes)
+
+
+def make_config(method="PrototypicalNetwork", **outer):
+    config = common.get_config()
+    config.dataset.name = "patterns"
+    config.train = {"way": 3, "shot": 1, "query": 2, "tasks": 2}
+    config.validation = {"way": 3, "shot": 1, "query": 2, "tasks": 2, "episodes": 8, "every": 4}
+    options = {"way": 3, "num_inner_steps": 1} if method == "MAML" else {}
+    config.model = {
+        "method": method,
+        "options": options,
+        "backbone": "conv4",
+        "backbone_options": {"input_shape": (16, 16, 1), "filters": 4},
+    }
+    config.outer.num_steps = 12
+    config.outer.update(outer)
+    config.evaluation.episodes = 10
+    config.evaluation.protocols = {"3way": {"way": 3, "shot": 1, "query": 2, "overrides": {}}}
+    config.log_every = 2
+    config.checkpoint_every = 4
+    return builder.to_dict(config)
+
+
+def train(config, folder, strategy=None):
+    loop.train(config, str(folder), strategy or tf.distribute.get_strategy(), "the command")
+
+
+def final_weights(folder):
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(folder / "checkpoints")))
+    names = [
+        name for name in reader.get_variable_to_shape_map() if "seconds" not in name and "OBJECT_GRAPH" not in name
+    ]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def metrics_without_time(folder):
+    return [{k: v for k, v in record.items() if k != "seconds"} for record in workdir.read_metrics(folder)]
+
+
+@pytest.mark.parametrize("method", ["PrototypicalNetwork", "MAML"])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(method, tmp_path, monkeypatch):
+    """Stopped after step 10, past the checkpoint of step 8: weights, optimizer and metrics are the same in the end."""
+    config = make_config(method, schedule="cosine")
+    train(config, tmp_path / "straight")
+
+    class Killed(BaseException):
+        pass
+
+    original = loop.Trainer.train_until
+
+    def train_until(self, stop):
+        logs = original(self, stop)
+        if stop == 12:
+            raise Killed
+        return logs
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.Trainer, "train_until", train_until)
+        with pytest.raises(Killed):
+            train(config, tmp_path / "interrupted")
+    (tmp_path / "interrupted" / "metrics.jsonl").open("a").write('{"step": 12, "lo')  # killed while writing
+    train(config, tmp_path / "interrupted")
+    straight, interrupted = (final_weights(tmp_path / name) for name in ("straight", "interrupted"))
+    assert straight.keys() == interrupted.keys()
+    for name, value in straight.items():
+        np.testing.assert_array_equal(interrupted[name], value, err_msg=name)
+    assert metrics_without_time(tmp_path / "interrupted") == metrics_without_time(tmp_path / "straight")
+    for one, other in zip(*(zoo.from_preset(tmp_path / name).get_weights() for name in ("straight", "interrupted"))):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_runs_with_one_seed_are_equal_and_with_another_are_not(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train({**make_config(), "seed": seed}, tmp_path / name)
+    assert metrics_without_time(tmp_path / "a") == metrics_without_time(tmp_path / "b")
+    assert metrics_without_time(tmp_path / "a") != metrics_without_time(tmp_path / "c")
+
+
+def test_the_best_weights_are_kept(tmp_path, monkeypatch):
+    """Validation says step 8 is the best: the kept weights are those of step 8, and differ from the final ones."""
+    kept = {}
+    scores = {4: 0.5, 8: 0.9, 12: 0.7}
+
+    def validate(self):
+        kept[self.steps_done] = self.model.get_weights()
+        accuracy = scores[self.steps_done]
+        return {"step": self.steps_done, "seconds": 0.0, "validation_loss": 1.0, "validation_accuracy": accuracy}
+
+    monkeypatch.setattr(loop.Trainer, "validate", validate)
+    train(make_config(), tmp_path)
+    weights = zoo.from_preset(tmp_path).get_weights()
+    for value, best in zip(weights, kept[8]):
+        np.testing.assert_array_equal(value, best)
+    assert any((value != last).any() for value, last in zip(weights, kept[12]))
+    assert evaluation.training_cost(tmp_path)["kept_step"] == 8
+
+
+def test_mirrored_training_learns_from_the_same_tasks(tmp_path, mirrored):
+    """MAML's tasks are independent: two replicas with one task each make the step of one device with two."""
+    config = make_config("MAML")
+    config["model"]["backbone_options"]["statistics"] = "batch"
+    train(config, tmp_path / "one")
+    train(config, tmp_path / "two", mirrored)
+    one, two = (metrics_without_time(tmp_path / name) for name in ("one", "two"))
+    assert [record["step"] for record in one] == [record["step"] for record in two]
+    for a, b in zip(one, two):
+        for key in a:
+            np.testing.assert_allclose(a[key], b[key], rtol=1e-3, atol=1e-5, err_msg=f"{key} at step {a['step']}")
+
+
+def test_replicas_must_share_the_tasks_evenly(tmp_path, mirrored):
+    config = make_config()
+    config["train"]["tasks"] = 3
+    with pytest.raises(ValueError, match="`tasks` must be a multiple of the 2 replicas. Received: tasks=3"):
+        train(config, tmp_path, mirrored)
+
+
+def test_a_loss_that_is_not_finite_stops_before_anything_is_written(tmp_path):
+    with pytest.raises(loop.TrainingError, match="The loss must stay finite. Received: (nan|inf)"):
+        train(make_config("MAML", optimizer="sgd", learning_rate=1e12), tmp_path)
+    assert not list((tmp_path / "checkpoints").glob("*.index"))
+    assert not (tmp_path / "model.weights.h5").exists()
+
+
+def test_a_workdir_of_another_config_is_refused_and_kept(tmp_path):
+    config = make_config()
+    train(config, tmp_path)
+    before = final_weights(tmp_path)
+    changed = json.loads(json.dumps(config))
+    changed["model"]["backbone_options"]["filters"] = 8
+    with pytest.raises(ValueError, match="another config .model.backbone_options.filters: 4 there, 8 now"):
+        train(changed, tmp_path)
+    for name, value in final_weights(tmp_path).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    train(make_config(), tmp_path / "run")
+    other = make_config()
+    other["model"]["backbone_options"]["filters"] = 8
+    (tmp_path / "run" / "config.json").write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="is not a checkpoint of this model"):
+        train(other, tmp_path / "run")
+
+
+def test_an_unwritable_workdir_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="`--workdir` must be a folder that can be written"):
+        train(make_config(), tmp_path / "file" / "run")
+
+
+def test_figures_are_over_the_asked_episodes_and_repeatable(tmp_path):
+    train(make_config(), tmp_path)
+    (first,), _ = evaluation.evaluate_preset(tmp_path)
+    (again,), _ = evaluation.evaluate_preset(tmp_path)
+    (more,), _ = evaluation.evaluate_preset(tmp_path, num_episodes=40)
+    (other,), _ = evaluation.evaluate_preset(tmp_path, seed=1)
+    assert first == again and first["episodes"] == 10 and more["episodes"] == 40
+    assert first["mean"] != other["mean"]
+    assert 0 < more["ci95"] < first["ci95"] and math.isfinite(more["mean"])
+    with pytest.raises(ValueError, match="`--protocols` must be among .*Received: .'5way'"):
+        evaluation.evaluate_preset(tmp_path, only=["5way"])
+
+
+@pytest.mark.parametrize(
+    "part, field, value, message",
+    [
+        ("model", "method", "MAMLL", "`config.model.method` must be one of"),
+        ("model", "backbone", "resnet", "Unknown backbone"),
+        ("outer", "schedule", "linear", "`config.outer.schedule` must be one of"),
+        ("dataset", "name", "mnist", "Unknown data set"),
+        ("train", "way", 11, "`way` must be at most the number of classes, 10"),
+        ("train", "shot", 9, "has 8. Received: shot=9"),
+    ],
+)
+def test_bad_configs_are_named(part, field, value, message, tmp_path):
+    config = make_config()
+    config[part][field] = value
+    with pytest.raises(ValueError, match=message):
+        train(config, tmp_path)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
