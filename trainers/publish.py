@@ -1,6 +1,6 @@
 """Makes an evaluated run a preset of the package, and brings README's table of figures up to date.
 
-python -m trainers.publish --workdir=DIR --preset=NAME    copies model.json, model.weights.h5 and card.md
+python -m trainers.publish --workdir=DIR --preset=NAME    writes model.json, model.weights.h5 and card.md
 python -m trainers.publish                                README's table alone, from the presets that are there
 """
 
@@ -22,20 +22,21 @@ MAX_BYTES = 1_000_000
 
 
 def publish(workdir, name):
-    """Copies a run's three preset files. Raises ValueError for a run that is not evaluated, or weights too large."""
+    """Writes the three preset files of a run. Raises ValueError for a run that is not evaluated, or weights too large."""
     source = loader.preset_folder(workdir)
     metadata = loader.preset_metadata(source)
-    size = (source / loader.WEIGHTS_FILE).stat().st_size
     if not metadata.get("figures"):
         raise ValueError(f"{workdir} must have been evaluated: python -m trainers.evaluate --workdir={workdir}")
-    if size >= MAX_BYTES:
-        raise ValueError(f"The weights of a preset must be below {MAX_BYTES:,} bytes. Received: {size:,}")
+    model = zoo.from_preset(source)
     target = pathlib.Path(loader.__file__).parent / name
     target.mkdir(exist_ok=True)
-    for file in (loader.CONFIG_FILE, loader.WEIGHTS_FILE):
-        shutil.copy(source / file, target / file)
-    num_parameters = report.count_parameters(zoo.from_preset(target))
-    loader.write_text(target / loader.CARD_FILE, report.model_card(name, metadata, num_parameters))
+    loader.save_preset_weights(model, target)
+    size = (target / loader.WEIGHTS_FILE).stat().st_size
+    if size >= MAX_BYTES:
+        shutil.rmtree(target)
+        raise ValueError(f"The weights of a preset must be below {MAX_BYTES:,} bytes. Received: {size:,}")
+    loader.save_preset_config(model, target, metadata)
+    loader.write_text(target / loader.CARD_FILE, report.model_card(name, metadata, report.count_parameters(model)))
     return target
 
 

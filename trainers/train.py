@@ -40,6 +40,8 @@ def main(argv):
         loop.train(config, _WORKDIR.value, strategy, _command())
     except (ValueError, FileNotFoundError, loop.TrainingError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command continues from the last checkpoint")
     print(f"trained: {_WORKDIR.value}\nnext: python -m trainers.evaluate --workdir={_WORKDIR.value}")
 
 

@@ -23,7 +23,7 @@ def _plot_images(path, x, labels, predictions):
     support, queries = x["support_x"][0], x["query_x"][0]
     shot = max(np.bincount(x["support_y"][0]))
     columns = shot + max(np.bincount(labels))
-    figure = Figure(figsize=(0.8 * columns, 0.95 * way + 0.6), layout="constrained")
+    figure = Figure(figsize=(max(0.8 * columns, 4.5), 0.95 * way + 0.6), layout="constrained")
     axes = figure.subplots(way, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
@@ -43,9 +43,7 @@ def _plot_images(path, x, labels, predictions):
                 )
     correct = (predictions == labels).sum()
     figure.suptitle(
-        f"One row per class: {shot} support image{'s' if shot > 1 else ''} (blue), then queries with the predicted class. "
-        f"{correct} of {len(labels)} right",
-        fontsize=9,
+        f"{correct} of {len(labels)} queries right\n(support set blue, then queries with their prediction)", fontsize=9
     )
     figure.savefig(path, dpi=120)
 

@@ -61,7 +61,7 @@ def from_preset(name_or_folder, **overrides):
     Example:
 
     >>> import zoo
-    >>> model = zoo.from_preset("prototypical_network_conv4_glyphs_5way_1shot")
+    >>> model = zoo.from_preset("prototypical_network_conv4_glyphs_30way_1shot")
     """
     folder = preset_folder(name_or_folder)
     model = build_model(_read(folder)["model"], **overrides)
@@ -97,10 +97,14 @@ def save_preset_config(model, folder, metadata):
 
 
 def save_preset_weights(model, folder):
-    """Writes model.weights.h5 of `model` into `folder`, atomically."""
+    """Writes model.weights.h5 of `model` into `folder`, atomically, without the state of its optimizer."""
+    copy = type(model).from_config(
+        model.get_config()
+    )  # Keras would write a compiled model's optimizer too: 3 times the size
+    copy.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory(dir=folder, prefix=".weights-") as scratch:
         path = os.path.join(scratch, WEIGHTS_FILE)
-        model.save_weights(path)
+        copy.save_weights(path)
         os.replace(path, os.path.join(folder, WEIGHTS_FILE))
 
 
