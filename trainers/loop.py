@@ -35,7 +35,7 @@ def train(config, workdir, strategy, command=""):
     files.claim()
     manager = files.checkpointer(**trainer.checkpointed)
     files.drop_metrics_after(trainer.steps_done)
-    if files.writes:
+    if files.writes and not trainer.steps_done:  # later it may hold the figures of an evaluation
         save_preset_config(trainer.model, files.path, {"config": config, "command": command})
     num_steps = config["outer"]["num_steps"]
     progress = tqdm.tqdm(

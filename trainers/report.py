@@ -44,10 +44,9 @@ def describe_protocol(figure):
     shown = ("protocol", "metric", "mean", "ci95", "dataset", "subset", "episodes", "way", "shot", "query")
     way = f"{figure['way']}-way " if figure["way"] else ""
     settings = ", ".join(f"{name} {value}" for name, value in figure.items() if name not in shown)
-    return (
-        f"{way}{figure['shot']}-shot, {figure['query']} queries{' per class' if figure['way'] else ''}, "
-        f"{figure['episodes']} {figure['subset']} episodes; {settings}"
-    )
+    queries = f"{figure['query']} {'query' if figure['query'] == 1 else 'queries'}"
+    queries += " per class" if figure["way"] else ""
+    return f"{way}{figure['shot']}-shot, {queries}, {figure['episodes']} {figure['subset']} episodes; {settings}"
 
 
 def figures_table(figures):

@@ -116,6 +116,7 @@ def test_rotated_classes_are_numpys_rotations(classes):
         ({"shot": 4, "query": 3}, "class 'class0' has 6. Received: shot=4, query=3"),
         ({"shot": (3, 1)}, "`shot` must be an int of at least 1, or .low, high.. Received: shot=.3, 1."),
         ({"query": 0}, "`query` must be an int of at least 1"),
+        ({"seed": 0.5}, "`seed` must be an int of at least 0"),
         ({"tasks": 0}, "`tasks` must be an int of at least 1"),
     ],
 )

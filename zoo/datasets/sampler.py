@@ -77,7 +77,7 @@ class ImageClasses:
             shot: support images per class; an int or (lowest, highest).
             query: query images per class.
             tasks: tasks per batch, the meta-batch T.
-            seed: int.
+            seed: int of at least 0.
             start: number of the first batch, to go on after an interruption.
             shard: (number of shards, index): every how many batches one is kept, for distributed training.
 
@@ -87,6 +87,7 @@ class ImageClasses:
         ways, shots = _as_range("way", way, 2), _as_range("shot", shot, 1)
         for name, value in (("query", query), ("tasks", tasks)):
             _as_range(name, (value, value), 1)
+        _as_range("seed", (seed, seed), 0)
         self._check_counts(ways[1], shots[1], query)
         sample_task = self._task_sampler(ways, shots, query, seed)
         padded = ways[0] != ways[1] or shots[0] != shots[1]
