@@ -1,7 +1,8 @@
 """MAML on sinusoid regression, 5 points.
 
 Paper: Finn, Abbeel, Levine, ICML 2017, https://arxiv.org/abs/1703.03400, appendix C: mean squared error 0.67, 0.38, 0.35
-  after 1, 5 and 10 steps on 5 points.
+  after 1, 5 and 10 steps on 5 points, trained with 1 inner step for 70,000 steps at 1e-3.
+Differs from the paper: 2 inner steps in training, 20 query points, 40,000 steps from 2e-3 to 0 along a cosine.
 Cost: under 10 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/maml_sinusoid.py --workdir=runs/maml_sinusoid
 To reach: 0.67, 0.38 and 0.35 or below.

@@ -52,7 +52,7 @@ def export(model, output_dir, version=None, metadata=None):
             f"`output_dir` must be a folder that can be written. Received: {output_dir}: {error.strerror}"
         ) from error
     try:
-        tf.saved_model.save(served, str(scratch), signatures=served.signatures)
+        tf.saved_model.save(served.module, str(scratch), signatures=served.signatures)
         (scratch / SIDECAR_FILE).write_text(json.dumps(_sidecar(model, served, metadata or {}), indent=1) + "\n")
         verify(model, served, scratch)
         scratch.chmod(0o755)

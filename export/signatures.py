@@ -10,8 +10,8 @@ from zoo.core import episode
 from zoo.core.taskwise import map_tasks, usable_support
 
 
-class ServedModel(tf.Module):
-    """A few-shot classifier as functions of tensors, to be saved with `signatures`.
+class ServedModel:
+    """A few-shot classifier as functions of tensors: `tf.saved_model.save(served.module, ..., served.signatures)`.
 
     A label below 0 or not below N means: ignore this row. A task without a usable row is answered from the
     meta-learned initial state. A class without a usable row has probability 0.
@@ -24,15 +24,15 @@ class ServedModel(tf.Module):
     """
 
     def __init__(self, model):
-        super().__init__()
         if model.target_size is not None or model.way is None:
             raise ValueError(
                 f"Expected a classification model with a fixed `way`. Received: way={model.way}, "
                 f"target_size={model.target_size}"
             )
         self._model = model
-        # The tf.Variables are tracked, and not the Keras object, so that its Python code is no part of the export.
-        self.variables_to_save = [variable.value for variable in model.variables]
+        # The tf.Variables are saved, and not the Keras object, so that its Python code is no part of the export.
+        self.module = tf.Module()
+        self.module.weights = [variable.value for variable in model.variables]
         images = tf.TensorSpec((None, None) + model.input_shape, tf.float32)
         labels = tf.TensorSpec((None, None), tf.int64)
         state = tf.function(model.adapt, autograph=False).get_concrete_function(images, labels).structured_outputs
@@ -48,13 +48,6 @@ class ServedModel(tf.Module):
             ),
         }
         self.signatures["serving_default"] = self.signatures["adapt_and_predict"]
-
-    def __setattr__(self, name, value):
-        # tf.Module would track the Keras model and the functions a second time.
-        if name in ("_model", "signatures"):
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     @staticmethod
     def _function(function, **specs):

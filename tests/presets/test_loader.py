@@ -41,13 +41,16 @@ def test_shipped_presets_load_and_answer(name):
     assert model({"support_x": support_x, "support_y": support_y, "query_x": query_x}).shape[:2] == (1, 3)
 
 
+@pytest.mark.filterwarnings("error:Skipping")
 def test_the_optimizer_is_not_saved(folder):
     size = (folder / "model.weights.h5").stat().st_size
     model = descriptors.build(descriptors.METHODS[1])
     model.compile(optimizer="adam")
     model.train_on_batch(*descriptors.episode())
+    loader.save_preset_config(model, folder, {"config": {}})
     loader.save_preset_weights(model, folder)
     assert (folder / "model.weights.h5").stat().st_size == size
+    assert not zoo.from_preset(folder).compiled
 
 
 def test_overrides_change_the_model_and_not_the_weights(folder):

@@ -50,8 +50,7 @@ class BatchNorm(keras.layers.Layer):
         gamma = tf.ones(x.shape[-1:], x.dtype) if self.gamma is None else tf.cast(self.gamma, x.dtype)
         beta = tf.zeros(x.shape[-1:], x.dtype) if self.beta is None else tf.cast(self.beta, x.dtype)
         if self.statistics == "running" and not training:
-            factor = gamma * tf.math.rsqrt(tf.cast(self.moving_variance, x.dtype) + self.epsilon)
-            return x * factor + (beta - tf.cast(self.moving_mean, x.dtype) * factor)
+            return self._normalize_by_averages(x, gamma, beta)
         outputs, mean, variance = self._normalize(x, gamma, beta)
         if self.statistics == "running":
             for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
@@ -59,9 +58,17 @@ class BatchNorm(keras.layers.Layer):
                 average.assign(average * self.momentum + value * (1.0 - self.momentum))
         return outputs
 
+    def _normalize_by_averages(self, x, gamma, beta):
+        mean, variance = tf.cast(self.moving_mean, x.dtype), tf.cast(self.moving_variance, x.dtype)
+        if _is_fusible(x):
+            return tf.compat.v1.nn.fused_batch_norm(
+                x, gamma, beta, mean, variance, epsilon=self.epsilon, is_training=False
+            )[0]
+        return (x - mean) * (gamma * tf.math.rsqrt(variance + self.epsilon)) + beta
+
     def _normalize(self, x, gamma, beta):
         """(outputs, mean, unbiased variance) by the statistics of the batch."""
-        if x.dtype == tf.float32 and x.shape.rank == 4:
+        if _is_fusible(x):
             return tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=self.epsilon, is_training=True)
         axes = list(range(x.shape.rank - 1))
         mean = tf.reduce_mean(x, axes)
@@ -82,3 +89,7 @@ class BatchNorm(keras.layers.Layer):
             "center": self.center,
             "scale": self.scale,
         }
+
+
+def _is_fusible(x):
+    return x.dtype == tf.float32 and x.shape.rank == 4

@@ -36,6 +36,7 @@ class FewShotModel(keras.Model):
         self.target_size = target_size
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.episode_metric = EpisodeMean(name="accuracy" if target_size is None else "mean_squared_error")
+        self.supports_jit = False  # padding gives shapes that XLA cannot compile, and XLA drops the checks of labels
         self.built = True
 
     # ---- what a method gives

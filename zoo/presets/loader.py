@@ -19,6 +19,8 @@ FORMAT = 1
 CONFIG_FILE = "model.json"
 WEIGHTS_FILE = "model.weights.h5"
 CARD_FILE = "card.md"
+# What Keras' config says of the class; how the model was compiled and built is no part of a preset.
+_CLASS_KEYS = ("module", "class_name", "registered_name")
 _PRESETS = pathlib.Path(__file__).parent
 
 
@@ -85,14 +87,17 @@ def build_model(serialized, **overrides):
     unknown = sorted(set(overrides) - set(serialized["config"]))
     if unknown:
         raise ValueError(f"Overrides must be among {sorted(serialized['config'])}. Received: {unknown}")
+    described = {key: serialized.get(key) for key in _CLASS_KEYS}
     return keras.saving.deserialize_keras_object(
-        {**serialized, "config": {**serialized["config"], **overrides}}, safe_mode=True
+        {**described, "config": {**serialized["config"], **overrides}}, safe_mode=True
     )
 
 
 def save_preset_config(model, folder, metadata):
     """Writes model.json of `model` into `folder`, atomically."""
-    content = {"format": FORMAT, "model": keras.saving.serialize_keras_object(model), "metadata": metadata}
+    serialized = keras.saving.serialize_keras_object(model)
+    described = {key: serialized[key] for key in (*_CLASS_KEYS, "config")}
+    content = {"format": FORMAT, "model": described, "metadata": metadata}
     write_text(pathlib.Path(folder) / CONFIG_FILE, json.dumps(content, indent=1) + "\n")
 
 

@@ -1,0 +1,44 @@
+"""What README tells people to type."""
+
+import pathlib
+import re
+import sys
+
+import pytest
+
+import zoo
+
+README = pathlib.Path("README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "code", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=lambda code: code.split()[1]
+)
+def test_python_blocks_run(code):
+    short = code.replace("steps_per_epoch=100", "steps_per_epoch=2").replace("steps=30", "steps=2")
+    names = {}
+    exec(compile(short, "README.md", "exec"), names)
+    if "logits" in names:
+        assert names["logits"].shape == (1, 75, 5)
+
+
+def test_named_presets_exist_and_every_preset_is_in_the_table():
+    for name in re.findall(r"(?:--preset=|from_preset\(\")([a-z0-9_]+)", README):
+        assert name in zoo.list_presets(), name
+    for name in zoo.list_presets():
+        assert f"(zoo/presets/{name}/card.md)" in README
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert pathlib.Path(target).exists(), target
+
+
+def test_tables_were_written_by_their_commands():
+    for marker in ("figures", "training_step", "sampler"):
+        (section,) = re.findall(rf"<!-- {marker} -->\n(.*?)<!-- /{marker} -->", README, re.DOTALL)
+        assert section.count("\n|") >= 4, marker
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
