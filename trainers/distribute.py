@@ -79,6 +79,7 @@ def distribute_episodes(strategy, make_dataset, num_tasks, start_step=0):
 
 def run_steps(strategy, step, iterator, num_steps):
     """Runs `step(batch)` on every replica for `num_steps` global batches. For use inside a tf.function."""
+    step = tf.autograph.experimental.do_not_convert(step)  # no step needs it, and converting takes seconds
 
     def body(count):
         strategy.run(step, args=(next(iterator),))

@@ -51,6 +51,45 @@ def test_fused_and_written_out_forms_agree_in_second_order(problem):
     np.testing.assert_allclose(fused, written_out, rtol=1e-4)
 
 
+def test_a_third_derivative_of_the_fused_form_is_refused():
+    x = tf.constant(np.random.default_rng(0).standard_normal((2, 2, 2, 1)), tf.float32)
+    with tf.GradientTape() as third, tf.GradientTape() as second, tf.GradientTape() as first:
+        for tape in (third, second, first):
+            tape.watch(x)
+        loss = tf.reduce_sum(BatchNorm("batch")(x) ** 3)
+        slope = tf.reduce_sum(first.gradient(loss, x) ** 2)
+        curvature = tf.reduce_sum(second.gradient(slope, x) ** 2)
+    with pytest.raises(NotImplementedError, match="no third derivative"):
+        third.gradient(curvature, x)
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 0.5])
+def test_second_derivative_by_every_input_of_the_fused_form(epsilon):
+    """By x, gamma and beta, with cotangents of all three first derivatives, against autodiff of the written-out form."""
+    rng = np.random.default_rng(0)
+    x, gamma, beta = rng.standard_normal((4, 3, 3, 2)) + 1.0, rng.standard_normal(2), rng.standard_normal(2)
+    weights = rng.standard_normal((4, 3, 3, 2)), rng.standard_normal((4, 3, 3, 2)), rng.standard_normal(2)
+
+    def second(dtype):
+        layer = BatchNorm("batch", epsilon=epsilon, dtype=dtype)
+        layer.build((None, 3, 3, 2))
+        layer.gamma.assign(gamma)
+        layer.beta.assign(beta)
+        w_out, w_x, w_c = (tf.constant(value, dtype) for value in weights)
+        inputs, variables = tf.constant(x, dtype), [layer.gamma.value, layer.beta.value]
+        with tf.GradientTape() as outer:
+            outer.watch(inputs)
+            with tf.GradientTape() as inner:
+                inner.watch(inputs)
+                loss = tf.reduce_sum(tf.sin(layer(inputs)) * w_out)
+            by_x, by_gamma, by_beta = inner.gradient(loss, [inputs, *variables])
+            value = tf.reduce_sum(by_x * w_x) + tf.reduce_sum(by_gamma * w_c) + 2.0 * tf.reduce_sum(by_beta * w_c)
+        return outer.gradient(value, [inputs, *variables])
+
+    for fused, written_out in zip(second("float32"), second("float64")):
+        np.testing.assert_allclose(fused, written_out, rtol=1e-4, atol=1e-4)
+
+
 def test_batch_statistics_by_hand():
     x = tf.constant([[1.0, 10.0], [3.0, 30.0]])  # means 2 and 20, variances 1 and 100
     outputs = BatchNorm("batch", epsilon=0.0)(x, training=False)

@@ -69,7 +69,7 @@ class BatchNorm(keras.layers.Layer):
     def _normalize(self, x, gamma, beta):
         """(outputs, mean, unbiased variance) by the statistics of the batch."""
         if _is_fusible(x):
-            return tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=self.epsilon, is_training=True)
+            return fused_batch_norm(x, gamma, beta, self.epsilon)
         axes = list(range(x.shape.rank - 1))
         mean = tf.reduce_mean(x, axes)
         variance = tf.reduce_mean(tf.square(x - mean), axes)
@@ -93,3 +93,93 @@ class BatchNorm(keras.layers.Layer):
 
 def _is_fusible(x):
     return x.dtype == tf.float32 and x.shape.rank == 4
+
+
+def fused_batch_norm(x, gamma, beta, epsilon):
+    """Normalizes float32 [B, H, W, C] by its own statistics: (outputs, mean [C], unbiased variance [C]).
+
+    TensorFlow's fused op with derivatives of first and second order in closed form. Its own second derivative is right
+    too, but recomputes the first one out of some fifty elementwise ops. Mean and variance are constants to a gradient.
+    With x^ the normalized input, r = 1 / sqrt(variance + epsilon) and P(v) = v - mean(v) - x^ mean(v x^):
+
+        first order     dx = gamma r P(dy),    dgamma = sum dy x^,    dbeta = sum dy
+        second order    see `_second_order`
+
+    Raises:
+        NotImplementedError: for a third derivative, which no method needs.
+    """
+
+    @tf.custom_gradient
+    def normalize(x, gamma, beta):
+        outputs, mean, variance, *reserved = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
+        )
+
+        count = tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
+        r = tf.math.rsqrt(variance * (count - 1) / count + epsilon)  # the op's variance is the unbiased one
+
+        def gradient(dy, *_):
+            return _first_order(dy, x, gamma, mean, r, reserved, epsilon)
+
+        return (outputs, mean, variance), gradient
+
+    outputs, mean, variance = normalize(x, gamma, beta)
+    return outputs, tf.stop_gradient(mean), tf.stop_gradient(variance)
+
+
+def _first_order(dy, x, gamma, mean, r, reserved, epsilon):
+    """dx, dgamma and dbeta, differentiable once more by dy, x and gamma."""
+
+    def backward(dy, scale):
+        return tf.raw_ops.FusedBatchNormGradV3(
+            y_backprop=dy,
+            x=x,
+            scale=scale,
+            reserve_space_1=reserved[0],
+            reserve_space_2=reserved[1],
+            reserve_space_3=reserved[2],
+            epsilon=epsilon,
+            is_training=True,
+        )[:3]
+
+    @tf.custom_gradient
+    def first_order(dy, x, gamma):
+        dx, dgamma, dbeta = backward(dy, gamma)
+
+        def gradient(g, a, b):
+            ones = tf.ones_like(gamma)
+            u = backward(dy, ones)[0]  # r P(dy), which is dx / gamma: but gamma may be 0
+            w, sum_g_x, _ = backward(g, ones)  # r P(g)
+            return _second_order(u, w, x, gamma, mean, r, g, a, b, dgamma, sum_g_x)
+
+        return (dx, dgamma, dbeta), gradient
+
+    return first_order(dy, x, gamma)
+
+
+@tf.custom_gradient
+def _once(values):
+    """Identity that refuses to be differentiated."""
+
+    def gradient(*_):
+        raise NotImplementedError("BatchNorm has no third derivative: differentiate through it at most twice.")
+
+    return values, gradient
+
+
+def _second_order(u, w, x, gamma, mean, r, g, a, b, sum_dy_x, sum_g_x):
+    """Gradients of S = sum(g dx) + sum(a dgamma) + sum(b dbeta) by dy, x and gamma.
+
+    With u = r P(dy), w = r P(g), E = mean(dy x^), F = mean(g x^) and Q = mean(g P(dy)), all per channel:
+
+        by dy       gamma r P(g) + a x^ + b
+        by gamma    r sum(g P(dy))
+        by x        a r P(dy) - gamma r^2 (E P(g) + F P(dy) + Q x^)
+    """
+    count = tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
+    by_gamma = tf.reduce_sum(g * u, [0, 1, 2])
+    q = by_gamma / (r * count)
+    by_dy = gamma * w + (a * r) * x + (b - a * r * mean)
+    slope = -gamma * r**3 * q  # of x in -gamma r^2 Q x^
+    by_x = (a - gamma * r * sum_g_x / count) * u - (gamma * r * sum_dy_x / count) * w + (slope * x - slope * mean)
+    return _once((by_dy, by_x, by_gamma))
