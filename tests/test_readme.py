@@ -23,7 +23,7 @@ def test_python_blocks_run(code):
 
 
 def test_named_presets_exist_and_every_preset_is_in_the_table():
-    for name in re.findall(r"(?:--preset=|from_preset\(\")([a-z0-9_]+)", README):
+    for name in re.findall(r"(?:--preset=|from_preset\(\")([a-z0-9_]+)[\" ]", README):
         assert name in zoo.list_presets(), name
     for name in zoo.list_presets():
         assert f"(zoo/presets/{name}/card.md)" in README
