@@ -2,10 +2,10 @@
 
 Paper: Snell, Swersky, Zemel, NeurIPS 2017, https://arxiv.org/abs/1703.05175: 98.8 % 5-way and 96.0 % 20-way 1-shot, on the
   Vinyals split with rotated test classes. Here: background split, upright test characters.
-Differs from the paper: the learning rate falls from 2e-3 to 0 along a cosine; the paper halves 1e-3 every 2,000 steps.
+Differs from the paper: the learning rate falls to 0 along a cosine, and is not halved every 2,000 steps.
 Cost: under 30 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/prototypical_network_omniglot.py --workdir=runs/prototypical_network_omniglot
-To reach: 98.0 % 5-way 1-shot and 94.5 % 20-way 1-shot, one model, 1,000 episodes.
+To reach: 98.0 % 5-way 1-shot and 94.5 % 20-way 1-shot, one model, 1,000 episodes. Reached: 98.15 and 94.38 (the card).
 """
 
 from configs import common
@@ -15,13 +15,7 @@ def get_config():
     config = common.get_config()
     config.dataset = {
         "name": "omniglot",
-        "options": {
-            "split": "background",
-            "num_validation_alphabets": 1,  # with 3, training has 64 characters fewer, and 20-way accuracy is lower
-            "image_size": 28,
-            "resize": "antialias",
-            "rotations": False,
-        },
+        "options": {"split": "background", "image_size": 28, "resize": "antialias", "rotations": False},
         "train_options": {"rotations": True},
     }
     config.train = {"way": 60, "shot": 1, "query": 5, "tasks": 1}
@@ -32,8 +26,7 @@ def get_config():
         "backbone_options": {"input_shape": (28, 28, 1), "filters": 64},
     }
     config.outer.schedule = "cosine"
-    config.outer.learning_rate = 2e-3
-    config.outer.num_steps = 4500
+    config.outer.num_steps = 6000
     config.validation = {"way": 20, "shot": 1, "query": 5, "tasks": 1, "episodes": 200, "every": 500}
     config.evaluation.protocols = {
         "5way_1shot": {"way": 5, "shot": 1, "query": 15, "overrides": {}},
