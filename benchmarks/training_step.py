@@ -3,7 +3,7 @@
 python -m benchmarks.training_step [--cases=maml_5_steps,...] [--readme=README.md]
 
 Each case runs in a process of its own, since its threads are set when TensorFlow starts. Prints, per case, the first call
-(tracing included) and the median over 10 calls of 5 steps each; with --readme it writes the table there.
+(tracing included) and the median over 6 calls of 20 steps each; with --readme it writes the table there.
 """
 
 import json
@@ -22,8 +22,8 @@ _CASES = flags.DEFINE_list("cases", None, "Cases to time; all when left out.")
 _README = flags.DEFINE_string("readme", None, "File to write the table into, between its training_step marks.")
 _CHILD = flags.DEFINE_string("child", None, "Times this case in this process and prints JSON.")
 
-_STEPS = 5
-_CALLS = 10
+_STEPS = 20
+_CALLS = 6
 
 
 def _config(method, backbone, backbone_options, options, train):

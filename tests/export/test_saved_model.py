@@ -21,7 +21,8 @@ def request_of(x):
 
 def ask(served, **changes):
     x, _ = episode()
-    return served.signatures["adapt_and_predict"](**{**request_of(x), **changes})
+    request = {**request_of(x), **changes}
+    return served.signatures["adapt_and_predict"](**{name: tf.constant(value) for name, value in request.items()})
 
 
 def test_all_dimensions_but_the_image_are_dynamic_and_tasks_lead(served):
@@ -66,9 +67,9 @@ def test_no_queries_is_an_empty_answer(served):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"support_labels": tf.zeros([2, 5], tf.int64)}, "one label for each row"),
-        ({"support_labels": tf.zeros([1, 6], tf.int64)}, "one label for each row"),
-        ({"query_images": tf.zeros([3, 4, *descriptors.IMAGE_SHAPE])}, "as many tasks"),
+        ({"support_labels": np.zeros([2, 5], np.int64)}, "one label for each row"),
+        ({"support_labels": np.zeros([1, 6], np.int64)}, "one label for each row"),
+        ({"query_images": np.zeros([3, 4, *descriptors.IMAGE_SHAPE], np.float32)}, "as many tasks"),
     ],
     ids=["rows", "tasks of labels", "tasks of queries"],
 )
