@@ -1,5 +1,7 @@
 """Methods that adapt by gradients: one task at a time, mapped over tasks in this one place."""
 
+import os
+
 import tensorflow as tf
 
 from zoo.core.few_shot_model import FewShotModel
@@ -11,7 +13,8 @@ def map_tasks(function, tasks, output_signature):
     One traced body, whose iterations run in parallel up to the inter-op threads. `tf.vectorized_map` is no choice here: it
     is slower (grouped convolutions), and fails in a served graph where T is unknown and arrives as 1.
     """
-    parallel_iterations = 1 if tf.executing_eagerly() else 16
+    # Two tasks in flight per core keep it busy; more of them push each other out of its cache.
+    parallel_iterations = 1 if tf.executing_eagerly() else 2 * os.cpu_count()
     return tf.map_fn(function, tasks, fn_output_signature=output_signature, parallel_iterations=parallel_iterations)
 
 
