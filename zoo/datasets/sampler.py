@@ -112,10 +112,7 @@ class ImageClasses:
                     sample_task, number * tasks + counts, fn_output_signature=_task_signature(shapes)
                 )
             )
-        options = tf.data.Options()
-        options.threading.private_threadpool_size = 1
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        return dataset.with_options(options).prefetch(4)
+        return drawn_ahead(dataset)
 
     def _check_counts(self, way, shot, query):
         if way > self.num_classes:
@@ -178,6 +175,14 @@ class ImageClasses:
 
 _LABEL_PADDING = np.int64(PADDING_LABEL)  # a tensor would start TensorFlow at import, before its threads can be set
 _PADDING = ({"support_x": 0.0, "support_y": _LABEL_PADDING, "query_x": 0.0}, _LABEL_PADDING)
+
+
+def drawn_ahead(dataset):
+    """The dataset, drawn on a thread of its own ahead of the training step; tf.distribute leaves its shards alone."""
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options).prefetch(4)
 
 
 def _task_signature(shapes):

@@ -5,7 +5,7 @@ import math
 
 import tensorflow as tf
 
-from zoo.datasets.sampler import ENDLESS
+from zoo.datasets.sampler import ENDLESS, drawn_ahead
 
 SUBSETS = ("train", "validation", "test")
 
@@ -52,16 +52,7 @@ class SinusoidTasks:
             x = {"support_x": points[:, :shot], "support_y": targets[:, :shot], "query_x": points[:, shot:]}
             return x, targets[:, shot:]
 
-        options = tf.data.Options()
-        options.threading.private_threadpool_size = 1
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        return (
-            tf.data.Dataset.range(start, ENDLESS // tasks)
-            .shard(*shard)
-            .map(sample_batch)
-            .with_options(options)
-            .prefetch(4)
-        )
+        return drawn_ahead(tf.data.Dataset.range(start, ENDLESS // tasks).shard(*shard).map(sample_batch))
 
 
 def load(subset="train"):
