@@ -17,7 +17,7 @@ def get_config():
             "outer": {
                 "optimizer": "adam",  # any name that keras.optimizers.get takes
                 "learning_rate": 1e-3,
-                "schedule": "constant",  # constant, cosine (to 0), or halving (every halve_every steps)
+                "schedule": "constant",  # constant, cosine (to 0), linear (to 0), or halving (every halve_every steps)
                 "halve_every": 2000,
                 "num_steps": 1000,
             },
@@ -29,3 +29,30 @@ def get_config():
             "checkpoint_every": 500,
         }
     )
+
+
+def get_omniglot_config():
+    """`get_config` on Omniglot: Lake's background split, rotated classes in training, upright test characters."""
+    config = get_config()
+    config.dataset = {
+        "name": "omniglot",
+        "options": {"split": "background", "image_size": 28, "resize": "antialias", "rotations": False},
+        "train_options": {"rotations": True},
+    }
+    config.model.backbone_options = {"input_shape": (28, 28, 1), "filters": 64}
+    config.outer.schedule = "cosine"
+    config.evaluation.protocols = {"5way_1shot": {"way": 5, "shot": 1, "query": 15, "overrides": {}}}
+    return config
+
+
+def get_gradient_omniglot_config():
+    """5-way 1-shot Omniglot as the papers of gradient adaptation set it: 32 tasks a step, 1 query per class, strided Conv-4."""
+    config = get_omniglot_config()
+    config.train = {"way": 5, "shot": 1, "query": 1, "tasks": 32}
+    config.model.backbone = "strided_conv4"
+    config.model.backbone_options.statistics = "batch"
+    config.outer.learning_rate = 3e-3
+    config.validation = {"way": 5, "shot": 1, "query": 1, "tasks": 32, "episodes": 640, "every": 500}
+    config.evaluation.tasks = 25
+    config.evaluation.protocols = {"5way_1shot": {"way": 5, "shot": 1, "query": 1, "overrides": {}}}
+    return config

@@ -12,32 +12,15 @@ from configs import common
 
 
 def get_config():
-    config = common.get_config()
-    config.dataset = {
-        "name": "omniglot",
-        "options": {"split": "background", "image_size": 28, "resize": "antialias", "rotations": False},
-        "train_options": {"rotations": True},
+    config = common.get_gradient_omniglot_config()
+    config.model.method = "MAML"
+    config.model.options = {
+        "way": 5,
+        "num_inner_steps": 1,
+        "num_inner_steps_test": 3,
+        # The paper's 0.4, times 5: its code sums the loss over the classes.
+        "inner_learning_rate": 2.0,
+        "head_initializer": "glorot_uniform",
     }
-    config.train = {"way": 5, "shot": 1, "query": 1, "tasks": 32}
-    config.model = {
-        "method": "MAML",
-        "options": {
-            "way": 5,
-            "num_inner_steps": 1,
-            "num_inner_steps_test": 3,
-            # The paper's 0.4, times 5: its code sums the loss over the classes.
-            "inner_learning_rate": 2.0,
-            "head_initializer": "glorot_uniform",
-        },
-        "backbone": "strided_conv4",
-        "backbone_options": {"input_shape": (28, 28, 1), "filters": 64, "statistics": "batch"},
-    }
-    config.outer.schedule = "cosine"
-    config.outer.learning_rate = 3e-3
     config.outer.num_steps = 12000
-    config.validation = {"way": 5, "shot": 1, "query": 1, "tasks": 32, "episodes": 640, "every": 500}
-    config.evaluation.tasks = 25
-    config.evaluation.protocols = {
-        "5way_1shot": {"way": 5, "shot": 1, "query": 1, "overrides": {}},
-    }
     return config

@@ -12,20 +12,10 @@ from configs import common
 
 
 def get_config():
-    config = common.get_config()
-    config.dataset = {
-        "name": "omniglot",
-        "options": {"split": "background", "image_size": 28, "resize": "antialias", "rotations": False},
-        "train_options": {"rotations": True},
-    }
+    config = common.get_omniglot_config()
     config.train = {"way": 60, "shot": 1, "query": 5, "tasks": 1}
-    config.model = {
-        "method": "PrototypicalNetwork",
-        "options": {},
-        "backbone": "conv4",
-        "backbone_options": {"input_shape": (28, 28, 1), "filters": 64},
-    }
-    config.outer.schedule = "cosine"
+    config.model.method = "PrototypicalNetwork"
+    config.model.backbone = "conv4"
     config.outer.num_steps = 6000
     config.validation = {"way": 20, "shot": 1, "query": 5, "tasks": 1, "episodes": 200, "every": 500}
     config.evaluation.protocols = {

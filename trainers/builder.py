@@ -10,7 +10,7 @@ from zoo.datasets.sampler import ENDLESS
 
 # What a run is: a workdir belongs to one value of these. The other fields may change between starts.
 IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation")
-SCHEDULES = ("constant", "cosine", "halving")
+SCHEDULES = ("constant", "cosine", "linear", "halving")
 
 
 def to_dict(config):
@@ -47,14 +47,21 @@ def build_optimizer(outer):
         raise ValueError(f"`config.outer.schedule` must be one of {SCHEDULES}. Received: {outer['schedule']!r}")
     if outer["schedule"] == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, decay_steps=num_steps)
+    elif outer["schedule"] == "linear":
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, decay_steps=num_steps, end_learning_rate=0.0)
     elif outer["schedule"] == "halving":
         rate = keras.optimizers.schedules.ExponentialDecay(rate, outer["halve_every"], 0.5, staircase=True)
-    return keras.optimizers.get({"class_name": outer["optimizer"], "config": {"learning_rate": rate}})
+    options = {"learning_rate": rate}
+    if outer.get("global_clipnorm"):
+        options["global_clipnorm"] = outer["global_clipnorm"]  # the whole gradient's norm
+    return keras.optimizers.get({"class_name": outer["optimizer"], "config": options})
 
 
 def episodes(tasks, protocol, seed, num_tasks, **options):
-    """Episodes of a protocol (way, shot, query), `num_tasks` per batch."""
+    """Episodes of a protocol (way, shot, query, and `within_groups` where it says so), `num_tasks` per batch."""
     counts = {name: _as_count(protocol[name]) for name in ("way", "shot", "query")}
+    if "within_groups" in protocol:
+        options["within_groups"] = protocol["within_groups"]
     return tasks.episodes(tasks=num_tasks, seed=seed, **counts, **options)
 
 

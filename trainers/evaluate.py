@@ -38,7 +38,8 @@ def write_results(workdir, figures, tasks):
     save_preset_config(model, folder, metadata)
     protocol = config["evaluation"]["protocols"][figures[0]["protocol"]]
     plot_episode(folder / "episode.png", *evaluation.predict_episode(folder, tasks, protocol, figures[0]["seed"]))
-    for name in (CARD_FILE, "evaluation.json", "episode.png", "learning_curve.png"):
+    report.plot_presentations(folder / "presentations.png", figures)
+    for name in (CARD_FILE, "evaluation.json", "episode.png", "presentations.png", "learning_curve.png"):
         if (folder / name).is_file():
             print(os.path.join(workdir, name))
 
@@ -59,6 +60,8 @@ def main(argv):
             print(
                 f"{figure['protocol']}: {figure['metric']} {report.format_figure(figure)} ({report.describe_protocol(figure)})"
             )
+        if table := report.presentations_table(figures):
+            print(table)
         if _WORKDIR.value:
             write_results(_WORKDIR.value, figures, tasks)
     except (ValueError, FileNotFoundError) as error:

@@ -54,6 +54,12 @@ def evaluate_model(model, tasks, protocol, num_episodes, num_tasks, subset, seed
     model.compile()
     logs = model.evaluate(episodes, steps=num_episodes // num_tasks, verbose=0, return_dict=True)
     metric = model.episode_metric.name
+    # A metric of the method's own that no episode counted towards is left out.
+    presentations = [
+        [float(logs[extra.name]), float(logs[f"{extra.name}_ci95"])]
+        for extra in model.additional_metrics
+        if float(extra.num_episodes) > 0
+    ]
     return {
         "metric": metric,
         "mean": float(logs[metric]),
@@ -62,9 +68,11 @@ def evaluate_model(model, tasks, protocol, num_episodes, num_tasks, subset, seed
         "way": protocol["way"],
         "shot": protocol["shot"],
         "query": protocol["query"],
+        **{name: protocol[name] for name in ("within_groups",) if name in protocol},
         "subset": subset,
         "batch_norm_mode": model.batch_norm_mode,
         "seed": seed,
+        **({"presentations": presentations} if presentations else {}),
     }
 
 

@@ -32,6 +32,40 @@ def plot_learning_curve(workdir, metric):
     figure.savefig(f"{workdir}/learning_curve.png", dpi=120)
 
 
+def plot_presentations(path, figures):
+    """Writes a PNG of accuracy by presentation with its intervals, one curve per figure that has it."""
+    curves = {figure["protocol"]: figure["presentations"] for figure in figures if "presentations" in figure}
+    if not curves:
+        return
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axis = figure.subplots()
+    for protocol, values in curves.items():
+        means, widths = zip(*values)
+        numbers = range(1, len(values) + 1)
+        axis.errorbar(
+            numbers, [100 * m for m in means], [100 * w for w in widths], label=protocol, marker=".", capsize=3
+        )
+    axis.set_xlabel("presentation of a class in the episode")
+    axis.set_ylabel("accuracy, %")
+    axis.set_ylim(0, 100)
+    axis.grid(alpha=0.3)
+    axis.legend()
+    figure.savefig(path, dpi=120)
+
+
+def presentations_table(figures):
+    """Accuracy at the k-th presentation of a class as a Markdown table; empty where no figure has it."""
+    lines = []
+    for figure in figures:
+        values = figure.get("presentations", ())
+        if values:
+            cells = " | ".join(f"{100 * mean:.1f} ± {100 * ci95:.1f}" for mean, ci95 in values)
+            numbers = " | ".join(str(number) for number in range(1, len(values) + 1))
+            lines += [f"| {figure['protocol']}: presentation | {numbers} |", "|---" * (len(values) + 1) + "|"]
+            lines += [f"| accuracy in % ± 95 % interval | {cells} |", ""]
+    return "\n".join(lines)
+
+
 def format_figure(figure):
     """Mean and half-width as people write them: 98.8 ± 0.1 % for accuracy, 0.35 ± 0.02 for an error."""
     if figure["metric"] == "accuracy":
@@ -41,7 +75,19 @@ def format_figure(figure):
 
 def describe_protocol(figure):
     """Everything that a figure depends on besides the weights, in words."""
-    shown = ("protocol", "metric", "mean", "ci95", "dataset", "subset", "episodes", "way", "shot", "query")
+    shown = (
+        "protocol",
+        "metric",
+        "mean",
+        "ci95",
+        "dataset",
+        "subset",
+        "episodes",
+        "way",
+        "shot",
+        "query",
+        "presentations",
+    )
     way = f"{figure['way']}-way " if figure["way"] else ""
     settings = ", ".join(f"{name} {value}" for name, value in figure.items() if name not in shown)
     queries = f"{figure['query']} {'query' if figure['query'] == 1 else 'queries'}"
@@ -95,7 +141,13 @@ def model_card(name, metadata, num_parameters):
 The interval is 1.96 standard errors of the mean over episodes.
 
 {figures_table(metadata["figures"])}
-"""
+{_presentations_section(metadata["figures"])}"""
+
+
+def _presentations_section(figures):
+    table = presentations_table(figures)
+    text = "Accuracy when an image of a class is shown for the 1st, 2nd, ... time in an episode, before its label is given:"
+    return f"\n{text}\n\n{table}" if table else ""
 
 
 def replace_section(path, marker, text):

@@ -4,12 +4,13 @@ import importlib
 import pathlib
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import zoo
-from trainers import builder, loop
+from trainers import builder, evaluation, loop
 from zoo.datasets.sampler import ImageClasses
 
 CONFIGS = sorted(path.stem for path in pathlib.Path("configs").glob("*.py") if path.stem not in ("__init__", "common"))
@@ -21,7 +22,10 @@ def stand_in(dataset, subset):
         return zoo.datasets.load("sinusoid", subset)
     size = dataset["options"]["image_size"]
     images = np.random.default_rng(0).integers(0, 256, (60 * 20, size, size, 1), dtype=np.uint8)
-    return ImageClasses.from_labels(images, np.repeat(np.arange(60), 20), [str(number) for number in range(60)])
+    names = [str(number) for number in range(60)]
+    classes = ImageClasses.from_labels(images, np.repeat(np.arange(60), 20), names, groups=["letters"] * 60)
+    options = dataset["train_options"] if subset == "train" else {}
+    return classes.with_distortions() if options.get("distortions") else classes
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -48,8 +52,24 @@ def test_protocols_can_be_drawn_and_evaluated(name):
     model_options = builder.build_model(config).get_config()
     assert config["evaluation"]["episodes"] % config["evaluation"]["tasks"] == 0
     for protocol in config["evaluation"]["protocols"].values():
-        assert set(protocol) == {"way", "shot", "query", "overrides"}
+        assert set(protocol) - {"within_groups"} == {"way", "shot", "query", "overrides"}
         assert set(protocol["overrides"]) <= set(model_options)
+
+
+def test_a_protocol_within_groups_is_drawn_so_and_recorded():
+    """A task of two classes of one group: the network of one pixel sees the group alone, and can only guess."""
+    images = np.repeat(np.repeat([0, 85, 170, 255], 2), 6).astype(np.uint8).reshape(48, 1, 1, 1)
+    tasks = ImageClasses.from_labels(images, np.repeat(np.arange(8), 6), list("abcdefgh"), list("wwxxyyzz"))
+    inputs = keras.Input((1, 1, 1))
+    model = zoo.PrototypicalNetwork(keras.Model(inputs, keras.layers.Flatten()(inputs)))
+    protocol = {"way": 2, "shot": 1, "query": 2, "overrides": {}}
+    figures = [
+        evaluation.evaluate_model(model, tasks, {**protocol, **extra}, 60, 20, "test", 0)
+        for extra in ({}, {"within_groups": False}, {"within_groups": True})
+    ]
+    assert figures[0] == {name: value for name, value in figures[1].items() if name != "within_groups"}
+    assert figures[1]["within_groups"] is False and figures[2]["within_groups"] is True
+    assert figures[0]["mean"] > 0.8 and figures[2]["mean"] == 0.5
 
 
 if __name__ == "__main__":

@@ -45,6 +45,12 @@ def test_names_are_unique_and_scripts_in_one_subset_only(subsets):
     assert len(set.union(*scripts)) == sum(len(part) for part in scripts)
 
 
+def test_scripts_are_the_groups(subsets):
+    for classes in subsets.values():
+        assert classes.groups == tuple(name.split("/")[0] for name in classes.names) and not classes.distorted
+    assert glyphs.load("validation", distortions=True).distorted
+
+
 def test_scripts_are_what_unicode_says(subsets):
     symbols = {"Arrows", "Currency_Symbols", "Mathematical_Symbols", "Miscellaneous_Symbols", "Technical_Symbols"}
     for part in PARTS:

@@ -37,6 +37,8 @@ def test_own_subset_folders_are_kept(tmp_path):
     _write_classes(tmp_path / "val", ["c"], num_images=3)
     _write_classes(tmp_path / "test", ["d", "e", "f"])
     loaded = {subset: image_folder.load(subset, tmp_path) for subset in image_folder.SUBSETS}
+    assert image_folder.load("train", tmp_path, distortions=True).distorted and not loaded["train"].distorted
+    assert loaded["train"].groups is None
     assert {subset: classes.names for subset, classes in loaded.items()} == {
         "train": ("a", "b"),
         "validation": ("c",),

@@ -70,6 +70,15 @@ def test_rotations_make_four_classes_of_each():
     assert omniglot.load("test", rotations=True).num_classes == 4 * 659
 
 
+@needs_omniglot
+def test_alphabets_are_the_groups():
+    classes = omniglot.load("test", rotations=True, distortions=True)
+    assert len(set(classes.groups)) == 4 * 20 and classes.distorted
+    assert all(name.split("/")[0] == group.split("/")[0] for name, group in zip(classes.names, classes.groups))
+    largest = max(classes.groups.count(group) for group in set(classes.groups))
+    assert largest == 47  # Malayalam
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

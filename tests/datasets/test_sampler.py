@@ -107,6 +107,106 @@ def test_rotated_classes_are_numpys_rotations(classes):
     np.testing.assert_allclose(rotated.image(1, 0), np.rot90(images[0]) / 255.0, rtol=1e-6)
 
 
+def all_arrays(dataset, count):
+    return [value for x, y in take(dataset, count) for value in (x["support_x"], x["support_y"], x["query_x"], y)]
+
+
+def test_distortions_depend_on_seed_and_task_number_alone():
+    """The same rows and labels as without them, from any start and however batched; support and queries differ."""
+    images = np.random.default_rng(0).integers(0, 256, (24, 12, 12, 1), dtype=np.uint8)
+    plain = ImageClasses.from_labels(images, np.repeat(np.arange(4), 6), list("abcd"))
+    distorted = plain.with_distortions()
+    assert distorted.images is plain.images and not plain.distorted
+    options = dict(way=3, shot=2, query=2)
+    (x, y), later = take(distorted.episodes(tasks=2, seed=5, **options), 2)
+    (plain_x, plain_y), _ = take(plain.episodes(tasks=2, seed=5, **options), 2)
+    np.testing.assert_array_equal(x["support_y"], plain_x["support_y"])
+    np.testing.assert_array_equal(y, plain_y)
+    for part in ("support_x", "query_x"):
+        assert (np.abs(x[part] - plain_x[part]).max(axis=(2, 3, 4)) > 0.1).mean() > 0.9  # 1 of 128 is left as it is
+    again = take(distorted.episodes(tasks=1, seed=5, start=2, **options), 2)
+    np.testing.assert_array_equal(np.concatenate([x["support_x"] for x, _ in again]), later[0]["support_x"])
+    assert (later[0]["support_x"][0] != take(distorted.episodes(seed=6, start=2, **options))[0]["support_x"][0]).any()
+
+
+def test_two_drawings_in_a_task_are_distorted_apart():
+    """The same picture in all rows: support and query rows take transforms of their own."""
+    picture = np.random.default_rng(0).integers(0, 256, (12, 12, 1), dtype=np.uint8)
+    same = ImageClasses.from_labels(np.stack([picture] * 24), np.repeat(np.arange(4), 6), list("abcd"))
+    x, _ = take(same.with_distortions().episodes(way=4, shot=3, query=3, seed=1))
+    rows = np.concatenate([x["support_x"][0], x["query_x"][0]]).reshape(24, -1)
+    assert len(np.unique(rows, axis=0)) >= 22
+
+
+@pytest.fixture
+def grouped(classes):
+    """Groups of 5, 4 and 3 of the 12 classes, in an order that mixes them."""
+    names = ("a", "b", "c", "a", "b", "c", "a", "b", "c", "a", "b", "a")
+    return ImageClasses.from_labels(classes.images, np.repeat(np.arange(12), 6), classes.names, names)
+
+
+def groups_of_tasks(classes, **options):
+    """The set of groups in each of 300 tasks of 1 shot."""
+    batches = take(classes.episodes(shot=1, query=1, tasks=10, seed=0, **options), 30)
+    drawn = [identities(rows)[:, 0] for x, _ in batches for rows in x["support_x"]]
+    return [[classes.groups[index] for index in task] for task in drawn], drawn
+
+
+def test_tasks_within_groups_draw_one_group_all_equally_often(grouped):
+    groups, drawn = groups_of_tasks(grouped, way=3, within_groups=True)
+    assert all(len(set(task)) == 1 for task in groups) and all(len(set(task)) == 3 for task in drawn)
+    counts = np.unique([task[0] for task in groups], return_counts=True)[1]
+    assert counts.min() > 70 and counts.max() < 130  # of 300; standard deviation about 8
+    assert len(np.unique(np.concatenate(drawn))) == 12
+    groups, _ = groups_of_tasks(grouped, way=4, within_groups=True)
+    assert {task[0] for task in groups} == {"a", "b"}  # c has 3 classes
+    groups, _ = groups_of_tasks(grouped, way=3)
+    assert any(len(set(task)) > 1 for task in groups)
+
+
+def test_a_way_drawn_within_groups_finds_a_group_that_has_it(grouped):
+    for x, _ in take(grouped.episodes(way=(2, 5), shot=1, query=1, tasks=10, seed=0, within_groups=True), 10):
+        for task in range(10):
+            labels = x["support_y"][task]
+            drawn = identities(x["support_x"][task])[labels >= 0, 0]
+            assert len(set(drawn)) == labels.max() + 1 and len({grouped.groups[index] for index in drawn}) == 1
+
+
+def test_groups_follow_selection_and_rotation(grouped):
+    assert grouped.select([1, 3, 5]).groups == ("b", "a", "c")
+    rotated = grouped.with_rotations()
+    assert len(rotated.groups) == 48 and len(set(rotated.groups)) == 12
+    for name, group, turns in zip(rotated.names, rotated.groups, rotated.quarter_turns):
+        upright = grouped.groups[grouped.names.index(name.split("/")[0])]
+        assert group == f"{upright}/rot{90 * turns:03d}"
+    assert rotated.with_distortions().groups == rotated.groups
+
+
+def test_tasks_within_groups_are_of_one_orientation(grouped):
+    """A rotated image has its marks in another corner."""
+    corner = {0: (0, 0), 1: (3, 0), 2: (3, 3), 3: (0, 3)}
+    images = np.zeros((72, 4, 4, 1), np.uint8)
+    images[:, 0, 0, 0] = 255
+    marked = ImageClasses(images, grouped.members, grouped.names, grouped.quarter_turns, grouped.groups)
+    for x, _ in take(marked.with_rotations().episodes(way=3, shot=1, query=1, tasks=5, within_groups=True), 4):
+        for task in x["support_x"]:
+            assert any(task[:, row, column].all() for row, column in corner.values())
+
+
+def test_impossible_groups_are_named(classes, grouped):
+    with pytest.raises(ValueError, match="`way` within groups must be at most .*, 5 of 'a'. Received: way=6"):
+        grouped.episodes(way=6, shot=1, query=1, within_groups=True)
+    with pytest.raises(ValueError, match="`within_groups` needs classes with groups, and these have none"):
+        classes.episodes(way=2, shot=1, query=1, within_groups=True)
+
+
+def test_episodes_of_published_figures_stay_the_same(classes):
+    """The draws of seed 7 as the sampler has always made them: other draws would change every figure."""
+    x, y = take(classes.episodes(way=3, shot=1, query=1, tasks=2, seed=7))
+    assert identities(x["support_x"]).tolist() == [[[2, 5], [11, 3], [10, 2]], [[6, 5], [2, 5], [10, 3]]]
+    assert x["support_y"].tolist() == [[1, 2, 0], [1, 0, 2]] and y.tolist() == [[1, 2, 0], [1, 2, 0]]
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

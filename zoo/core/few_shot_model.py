@@ -36,6 +36,7 @@ class FewShotModel(keras.Model):
         self.target_size = target_size
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.episode_metric = EpisodeMean(name="accuracy" if target_size is None else "mean_squared_error")
+        self.additional_metrics = []  # EpisodeMeans of a method's own, see `update_additional_metrics`
         self.supports_jit = False  # padding gives shapes that XLA cannot compile, and XLA drops the checks of labels
         self.built = True
 
@@ -61,7 +62,11 @@ class FewShotModel(keras.Model):
     def compute_episode_loss(self, x, y, training=True):
         """The training objective: (scalar loss averaged over tasks, query logits [T, Q, way])."""
         logits = self(x, training=training)
-        return tf.reduce_mean(self.task_loss(y, logits)), logits
+        return tf.reduce_mean(self.task_objective(y, logits)), logits
+
+    def task_objective(self, y, outputs):
+        """What training minimizes, one value per task: [T]. The loss of `test_step`, unless the paper trains on another."""
+        return self.task_loss(y, outputs)
 
     def compute_gradients(self, x, y):
         """(loss, query logits, gradients of the loss by `trainable_variables`) of a batch of tasks."""
@@ -118,11 +123,15 @@ class FewShotModel(keras.Model):
     def test_step(self, data):
         x, y = self._checked(data)
         outputs = self(x, training=False)
+        self.update_additional_metrics(x, y)
         return self._update_metrics(tf.reduce_mean(self.task_loss(y, outputs)), y, outputs)
 
     @property
     def metrics(self):
-        return [self.loss_tracker, self.episode_metric]
+        return [self.loss_tracker, self.episode_metric, *self.additional_metrics]
+
+    def update_additional_metrics(self, x, y):
+        """Updates `additional_metrics` in evaluation. A method that has some updates them in its training objective too."""
 
     def _update_metrics(self, loss, y, outputs):
         self.loss_tracker.update_state(loss, sample_weight=tf.cast(tf.shape(outputs)[0], loss.dtype))

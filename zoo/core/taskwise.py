@@ -80,7 +80,7 @@ class TaskwiseModel(FewShotModel):
             with tf.GradientTape() as tape:
                 state = self.adapt_task(support_x, support_y, training=True)
                 outputs = self.predict_task(state, query_x, training=True)
-                loss = self.task_loss(query_y, outputs)
+                loss = self.task_objective(query_y, outputs)
             return loss, outputs, tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
         signature = (

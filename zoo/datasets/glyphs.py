@@ -135,7 +135,7 @@ _LETTERS = {
 }
 
 
-def load(subset="train", image_size=28):
+def load(subset="train", image_size=28, distortions=False):
     """Letters of many scripts as classes of 20 drawings, ink 1 and paper 0: Omniglot's likeness, without a download.
 
     A class is one Unicode character of one script. Its drawings take turns among the styles of the DejaVu (sans, serif,
@@ -157,9 +157,11 @@ def load(subset="train", image_size=28):
         subset: "train", "validation", "trainval" (both) or "test".
         image_size: side in pixels, from 8 to 105. The drawings are the same at each size. Rendering takes time in
             proportion to its square.
+        distortions: whether episodes show each image under a random affine transform more, see
+            `zoo.datasets.distortion`.
 
     Returns:
-        ImageClasses named "<script>/<U+XXXX>", in the order of subset, script and code point.
+        ImageClasses named "<script>/<U+XXXX>", in the order of subset, script and code point; the scripts are groups.
 
     Raises:
         ValueError: for an unknown subset or an image size out of range.
@@ -177,7 +179,9 @@ def load(subset="train", image_size=28):
     labels = np.repeat(np.arange(len(letters)), DRAWINGS)
     wanted = ("train", "validation") if subset == "trainval" else (subset,)
     chosen = [label for label, (part, _, _) in enumerate(letters) if part in wanted]
-    return ImageClasses.from_labels(images, labels, names).select(chosen)
+    scripts = [script for _, script, _ in letters]
+    classes = ImageClasses.from_labels(images, labels, names, scripts).select(chosen)
+    return classes.with_distortions() if distortions else classes
 
 
 def _letters():

@@ -24,6 +24,7 @@ def load(
     invert=False,
     split=(0.6, 0.2, 0.2),
     split_seed=0,
+    distortions=False,
 ):
     """The classes of a folder, each a folder of PNG or JPEG images, at least two of them.
 
@@ -45,6 +46,8 @@ def load(
         split: fractions of the classes for train, validation and test, positive and of sum 1. Unused where `root` has a
             folder "train".
         split_seed: int.
+        distortions: whether episodes show each image under a random affine transform, see `zoo.datasets.distortion`;
+            meant for ink on paper, since what comes from outside of an image is 0.
 
     Returns:
         ImageClasses named after their folders, images uint8 [N, image_size, image_size, channels].
@@ -84,7 +87,8 @@ def load(
     files = [_image_files(folder) for folder in folders]
     images = np.stack([_image(file, image_size, channels, invert) for of_class in files for file in of_class])
     labels = np.repeat(np.arange(len(files)), [len(of_class) for of_class in files])
-    return ImageClasses.from_labels(images, labels, [folder.name for folder in folders])
+    classes = ImageClasses.from_labels(images, labels, [folder.name for folder in folders])
+    return classes.with_distortions() if distortions else classes
 
 
 def _own_subsets(root):

@@ -31,6 +31,7 @@ def load(
     num_validation_alphabets=3,
     split_seed=0,
     data_dir=None,
+    distortions=False,
 ):
     """Omniglot's characters as classes of 20 images, ink 1 and paper 0.
 
@@ -49,9 +50,11 @@ def load(
         num_validation_alphabets: of the 30 background alphabets, drawn by `split_seed`.
         split_seed: int.
         data_dir: folder of tensorflow_datasets; TFDS_DATA_DIR, or its own default, when None.
+        distortions: whether episodes show each image under a random affine transform, see `zoo.datasets.distortion`.
 
     Returns:
-        ImageClasses, in the order of the labels of tensorflow_datasets.
+        ImageClasses, in the order of the labels of tensorflow_datasets; their groups are the alphabets. Which of the 20
+        people drew an image is not in that data set.
 
     Raises:
         ValueError: for an unknown subset, split or resize.
@@ -71,9 +74,11 @@ def load(
         else arrays["images"]
     )
     names = [f"{alphabet}/{number:02d}" for alphabet, number in zip(arrays["alphabets"], arrays["numbers"])]
-    classes = ImageClasses.from_labels(pixels.reshape(shape), arrays["labels"], names)
+    alphabets = [str(alphabet) for alphabet in arrays["alphabets"]]
+    classes = ImageClasses.from_labels(pixels.reshape(shape), arrays["labels"], names, alphabets)
     classes = classes.select(_subset(arrays, subset, split, num_validation_alphabets, split_seed))
-    return classes.with_rotations() if rotations else classes
+    classes = classes.with_rotations() if rotations else classes
+    return classes.with_distortions() if distortions else classes
 
 
 def _subset(arrays, subset, split, num_validation_alphabets, split_seed):

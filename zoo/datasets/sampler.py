@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.core.episode import PADDING_LABEL
+from zoo.datasets.distortion import distort
 
 ENDLESS = np.iinfo(np.int64).max
 
@@ -19,18 +20,22 @@ class ImageClasses:
         members: for each class the indices of its images, int64 arrays of any length.
         names: one name per class, unique.
         quarter_turns: per class the rotation of its images, in counter-clockwise quarter turns.
+        groups: per class the name of the group it belongs to, such as its alphabet; None where there are no groups.
+        distorted: whether episodes show each image under an affine transform of its own, see `zoo.datasets.distortion`.
     """
 
     images: np.ndarray
     members: tuple
     names: tuple
     quarter_turns: tuple
+    groups: tuple | None = None
+    distorted: bool = False
 
     @classmethod
-    def from_labels(cls, images, labels, names):
-        """Classes from one int label per image; `names[label]` names a class."""
+    def from_labels(cls, images, labels, names, groups=None):
+        """Classes from one int label per image; `names[label]` names a class and `groups[label]` its group."""
         members = tuple(np.flatnonzero(labels == label) for label in range(len(names)))
-        return cls(images, members, tuple(names), (0,) * len(names))
+        return cls(images, members, tuple(names), (0,) * len(names), None if groups is None else tuple(groups))
 
     @property
     def num_classes(self):
@@ -48,25 +53,34 @@ class ImageClasses:
             members=tuple(self.members[i] for i in chosen),
             names=tuple(self.names[i] for i in chosen),
             quarter_turns=tuple(self.quarter_turns[i] for i in chosen),
+            groups=None if self.groups is None else tuple(self.groups[i] for i in chosen),
         )
 
     def with_rotations(self):
-        """Four classes for each: upright, and turned by 90, 180 and 270 degrees. The images stay shared."""
+        """Four classes for each: upright, and turned by 90, 180 and 270 degrees. The images stay shared.
+
+        A group becomes four as well, one per orientation.
+        """
         if self.image_shape[0] != self.image_shape[1]:
             raise ValueError(f"Only square images can be turned. Received: image shape {self.image_shape}")
         return dataclasses.replace(
             self,
             members=self.members * 4,
-            names=tuple(f"{name}/rot{90 * k:03d}" for k in range(4) for name in self.names),
+            names=_turned_names(self.names),
             quarter_turns=tuple(k for k in range(4) for _ in self.names),
+            groups=None if self.groups is None else _turned_names(self.groups),
         )
 
+    def with_distortions(self):
+        """The same classes, whose images `episodes` shows under random affine transforms. The images stay shared."""
+        return dataclasses.replace(self, distorted=True)
+
     def image(self, class_index, number):
-        """One image of a class as float32 [H, W, C] from 0 to 1."""
+        """One image of a class as float32 [H, W, C] from 0 to 1, never distorted."""
         pixels = self.images[self.members[class_index][number]]
         return np.rot90(pixels, self.quarter_turns[class_index]).astype(np.float32) / 255.0
 
-    def episodes(self, way=5, shot=1, query=15, tasks=1, seed=0, start=0, shard=(1, 0)):
+    def episodes(self, way=5, shot=1, query=15, tasks=1, seed=0, start=0, shard=(1, 0), within_groups=False):
         """Endless episodes in the wire format of `zoo.core.episode`, as a tf.data.Dataset of `(x, y)`.
 
         Task number i depends on `seed` and i alone: the same seed gives the same episodes on one machine, from any start.
@@ -80,16 +94,21 @@ class ImageClasses:
             seed: int of at least 0.
             start: number of the first batch, to go on after an interruption.
             shard: (number of shards, index): every how many batches one is kept, for distributed training.
+            within_groups: whether all classes of a task come from one group, drawn for each task among the groups that
+                have enough classes, all equally often. Characters of one alphabet are harder to tell apart.
 
         Raises:
-            ValueError: for counts that these classes cannot give, before anything is drawn.
+            ValueError: for counts that these classes, or within groups their largest group, cannot give; for
+                `within_groups` where there are no groups. Before anything is drawn.
         """
         ways, shots = _as_range("way", way, 2), _as_range("shot", shot, 1)
         for name, value in (("query", query), ("tasks", tasks)):
             _as_range(name, (value, value), 1)
         _as_range("seed", (seed, seed), 0)
         self._check_counts(ways[1], shots[1], query)
-        sample_task = self._task_sampler(ways, shots, query, seed)
+        if within_groups:
+            self._check_groups(ways[1])
+        sample_task = self._task_sampler(ways, shots, query, seed, within_groups)
         padded = ways[0] != ways[1] or shots[0] != shots[1]
         num_support, num_query = ways[1] * shots[1], ways[1] * query
         pixels = list(self.image_shape)
@@ -125,8 +144,35 @@ class ImageClasses:
                 f"{sizes[smallest]}. Received: shot={shot}, query={query}"
             )
 
-    def _task_sampler(self, ways, shots, query, seed):
+    def _check_groups(self, way):
+        if self.groups is None:
+            raise ValueError("`within_groups` needs classes with groups, and these have none. Received: True")
+        names, sizes = np.unique(self.groups, return_counts=True)
+        largest = int(np.argmax(sizes))
+        if way > sizes[largest]:
+            raise ValueError(
+                f"`way` within groups must be at most the classes of the largest group, {sizes[largest]} of "
+                f"{str(names[largest])!r}. Received: way={way}"
+            )
+
+    def _class_sampler(self, within_groups):
+        """A function (way, seed) -> indices of `way` classes, in random order."""
+        if not within_groups:
+            return lambda way, seed: tf.math.top_k(tf.random.stateless_uniform([self.num_classes], seed), way)[1]
+        _, group_of, sizes = np.unique(self.groups, return_inverse=True, return_counts=True)
+        group_of, sizes = tf.constant(group_of, tf.int64), tf.constant(sizes, tf.int32)
+
+        def draw(way, seed):
+            keys = tf.random.stateless_uniform(sizes.shape, tf.random.experimental.stateless_fold_in(seed, 1))
+            group = tf.argmax(tf.where(sizes >= way, keys, -1.0))
+            keys = tf.random.stateless_uniform([self.num_classes], seed)
+            return tf.math.top_k(tf.where(group_of == group, keys, -1.0), way)[1]
+
+        return draw
+
+    def _task_sampler(self, ways, shots, query, seed, within_groups):
         """A function from a task's number to one unpadded episode."""
+        draw_classes = self._class_sampler(within_groups)
         sizes = np.array([len(rows) for rows in self.members])
         table = np.full((self.num_classes, sizes.max()), -1, np.int64)
         for row, rows in zip(table, self.members):
@@ -152,7 +198,7 @@ class ImageClasses:
             way_seed, shot_seed, class_seed, image_seed, support_seed, query_seed = tf.unstack(seeds)
             way = _draw(ways, way_seed)
             shot = _draw(shots, shot_seed)
-            _, classes = tf.math.top_k(tf.random.stateless_uniform([self.num_classes], class_seed), way)
+            classes = draw_classes(way, class_seed)
             candidates = tf.gather(table, classes)  # [way, images per class]
             keys = tf.random.stateless_uniform(tf.shape(candidates), image_seed)
             _, chosen = tf.math.top_k(tf.where(candidates < 0, -1.0, keys), shot + query)
@@ -164,7 +210,10 @@ class ImageClasses:
                 flat = [tf.reshape(values[:, columns], [-1]) for values in (rows, labels, rotations)]
                 order = tf.argsort(tf.random.stateless_uniform(tf.shape(flat[0]), order_seed))
                 part_rows, part_labels, part_rotations = (tf.gather(values, order) for values in flat)
-                return images_of(part_rows, part_rotations), part_labels
+                images = images_of(part_rows, part_rotations)
+                if self.distorted:
+                    images = distort(images, tf.random.experimental.stateless_fold_in(order_seed, 1))
+                return images, part_labels
 
             support_x, support_y = part(slice(None, shot), support_seed)
             query_x, query_y = part(slice(shot, None), query_seed)
@@ -183,6 +232,10 @@ def drawn_ahead(dataset):
     options.threading.private_threadpool_size = 1
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options).prefetch(4)
+
+
+def _turned_names(names):
+    return tuple(f"{name}/rot{90 * k:03d}" for k in range(4) for name in names)
 
 
 def _task_signature(shapes):

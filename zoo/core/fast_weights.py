@@ -1,0 +1,105 @@
+"""Methods whose adapted model is the network itself under other weights."""
+
+import keras
+import tensorflow as tf
+
+from zoo.core import episode
+from zoo.core.batch_norm import BatchNorm
+from zoo.core.taskwise import TaskwiseModel, usable_support
+
+
+class FastWeightsModel(TaskwiseModel):
+    """A backbone with a dense layer on top, whose weights are an argument: the task state is the fast weights.
+
+    Nothing is assigned to a layer. `forward` runs the network functionally, under the weights of a task.
+
+    Args:
+        backbone: keras.Model, inputs [B, *input_shape] -> features [B, D]. The dense layer is added here.
+        way: classes per task. Give this or `target_size`.
+        target_size: size of the float targets for regression.
+        head_initializer: Keras initializer of the dense layer's kernel, as a name or its config.
+
+    Raises:
+        ValueError: unless exactly one of `way` and `target_size` is given, and for a backbone whose BatchNorm keeps
+            averages that this method does not.
+    """
+
+    # Whether the method keeps moving averages of BatchNorm for each task; on the layers they would never be updated.
+    keeps_moving_averages = False
+
+    def __init__(self, backbone, way=None, target_size=None, head_initializer="glorot_uniform", **kwargs):
+        if (way is None) == (target_size is None):
+            raise ValueError(f"Give either `way` or `target_size`. Received: way={way}, target_size={target_size}")
+        super().__init__(backbone, way=way, target_size=target_size, **kwargs)
+        self.head_initializer = keras.initializers.get(head_initializer)
+        head = keras.layers.Dense(way or target_size, kernel_initializer=self.head_initializer, name="head")
+        inputs = keras.Input(self.input_shape, name="inputs")
+        self.network = keras.Model(inputs, head(backbone(inputs)), name="network")
+        self._check_statistics()
+
+    def _check_statistics(self):
+        wanted = "running" if self.keeps_moving_averages else "batch"
+        wrong = [layer for layer in self._norm_layers() if layer.statistics != wanted]
+        if wrong:
+            raise ValueError(
+                f"{type(self).__name__} needs a backbone whose BatchNorm has statistics={wanted!r}. "
+                f"Received: {wrong[0].name} with {wrong[0].statistics!r}"
+            )
+
+    def _norm_layers(self):
+        return [layer for layer in self.network._flatten_layers() if isinstance(layer, BatchNorm)]
+
+    # ---- the weights that adapt
+
+    def fast_variables(self):
+        """The variables that the inner loop changes, in the network's order: all of them unless overridden."""
+        return self.network.trainable_variables
+
+    def initial_weights(self):
+        """theta_0: the meta-learned start, by the path of each variable."""
+        return {variable.path: tf.convert_to_tensor(variable) for variable in self.fast_variables()}
+
+    def forward(self, theta, x, training=False):
+        """The network's outputs [rows, way] with `theta` in place of the adapted variables."""
+        variables = [theta.get(v.path, v) for v in self.network.trainable_variables]
+        outputs, _ = self.network.stateless_call(variables, self.network.non_trainable_variables, x, training=training)
+        return outputs
+
+    def support_loss(self, y, outputs, weights):
+        """Mean loss over the support rows of one task, weighted by `weights` [rows]; 0 where all of them are 0."""
+        if self.target_size is not None:
+            return episode.mean_squared_error(y, outputs)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
+        return tf.reduce_sum(losses * weights) / tf.maximum(tf.reduce_sum(weights), 1)
+
+    def weighted_support(self, support_x, support_y, may_be_padded=True):
+        """The support rows of one task and their weights; `may_be_padded` takes the padded ones out."""
+        if self.target_size is not None or not may_be_padded:
+            return support_x, support_y, tf.ones(tf.shape(support_y)[:1], support_x.dtype)
+        return usable_support(support_x, support_y, episode.usable_rows(support_y, self.way))
+
+    # ---- the contract
+
+    def with_class_counts(self, state, support_y):
+        """The state with `class_counts` [way] for classification."""
+        if self.target_size is not None:
+            return state
+        return {**state, "class_counts": episode.class_counts(support_y, self.way, self.compute_dtype)}
+
+    def masked(self, outputs, task_state):
+        """Outputs [Q, way] of one task, without the classes that had no support."""
+        if self.target_size is not None:
+            return outputs
+        return episode.mask_absent_classes(outputs[None], task_state["class_counts"][None])[0]
+
+    def predict_task(self, task_state, query_x, training=False):
+        return self.masked(self.forward(task_state, query_x, training), task_state)
+
+    def state_signature(self):
+        signature = {v.path: tf.TensorSpec(v.shape, self.compute_dtype) for v in self.fast_variables()}
+        if self.target_size is None:
+            signature["class_counts"] = tf.TensorSpec([self.way], self.compute_dtype)
+        return signature
+
+    def get_config(self):
+        return {**super().get_config(), "head_initializer": keras.initializers.serialize(self.head_initializer)}
