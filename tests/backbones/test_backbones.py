@@ -1,8 +1,10 @@
 import sys
 
+import keras
 import numpy as np
 import pytest
 
+import zoo
 from zoo import backbones
 
 
@@ -13,6 +15,9 @@ from zoo import backbones
         ("conv4", {}, 64, 111680),
         ("conv4", {"input_shape": (84, 84, 3)}, 1600, 112832),
         ("strided_conv4", {}, 64, 111424),
+        # 3x3 kernels without bias or BatchNorm: 9 * 64 + 4 * 9 * 64 * 64; for miniImageNet 3 * 3 places of 32
+        ("conv5", {}, 64, 148032),
+        ("conv5", {"input_shape": (84, 84, 3), "filters": 32}, 288, 27 * 32 + 4 * 9 * 32 * 32),
         ("mlp", {}, 40, 40 + 40 + 1600 + 40),
         # the paper's network without convolutions, biases left out in front of BatchNorm
         (
@@ -34,11 +39,76 @@ def test_strided_conv4_halves_to_two_by_two():
     assert backbone.get_layer("relu_4").output.shape == (None, 2, 2, 64)
 
 
+def test_conv5_has_pools_that_round_up_and_the_papers_start():
+    backbone = backbones.build("conv5")
+    sizes = [backbone.get_layer(f"pool_{block}").output.shape[1] for block in range(1, 6)]
+    assert sizes == [14, 7, 4, 2, 1]
+    kernels = [variable.numpy() for variable in backbone.weights]
+    assert all(np.abs(kernel).max() <= 0.1 and abs(kernel.std() - 0.1 / 3**0.5) < 0.01 for kernel in kernels)
+    assert np.abs(kernels[1] - kernels[2]).max() > 0.1  # each has a draw of its own
+    lecun = backbones.build("conv5", kernel_initializer="lecun_normal").get_layer("conv_2").kernel.numpy()
+    np.testing.assert_allclose(lecun.std(), (9 * 64) ** -0.5, rtol=0.05)
+
+
+def test_koch_has_the_papers_layers_and_parameters():
+    """38,951,745 with the 4,096 weights and the bias on top of the twins."""
+    backbone = backbones.build("koch")
+    shapes = [backbone.get_layer(name).output.shape[1:] for name in ("relu_1", "relu_2", "relu_3", "relu_4", "flatten")]
+    assert shapes == [(48, 48, 64), (21, 21, 128), (9, 9, 128), (6, 6, 256), (9216,)]
+    assert backbone.output_shape == (None, 4096)
+    model = zoo.SiameseNetwork(backbone)
+    assert model.count_params() == 38951745
+    starts = {
+        layer.name: (layer.kernel.numpy().std(), layer.bias.numpy().mean(), layer.bias.numpy().std())
+        for layer in backbone.layers
+        if hasattr(layer, "kernel")
+    }
+    assert len(starts) == 5
+    for name, start in starts.items():  # many ports start the dense layer from N(0, 0.01) as well
+        np.testing.assert_allclose(start, (0.2 if name == "dense" else 0.01, 0.5, 0.01), rtol=0.25, err_msg=name)
+
+
+def test_koch_pools_what_relu_leaves():
+    """The ReLU stands behind the pool here, in front of it in the paper."""
+    backbone = backbones.build("koch", input_shape=(65, 65, 1), embedding_size=5, dense_stddev=0.01)
+    x = images = np.random.default_rng(0).random((2, 65, 65, 1), dtype=np.float32)
+    for block in (1, 2, 3, 4):
+        conv = backbone.get_layer(f"conv_{block}")
+        conv.bias.assign(conv.bias - 0.5)  # so that half of the outputs are negative
+        x = keras.ops.relu(conv(x))
+        x = keras.ops.max_pool(x, 2, 2) if block < 4 else x
+    dense = backbone.get_layer("dense")
+    expected = keras.ops.sigmoid(keras.ops.reshape(x, (2, -1)) @ dense.kernel + dense.bias)
+    np.testing.assert_allclose(backbone(images), expected, rtol=1e-5)
+    assert 0.2 < np.mean(x == 0) < 0.8
+
+
 def test_bad_names_and_sizes_are_named():
-    with pytest.raises(ValueError, match="Unknown backbone: expected one of .* Received: 'conv5'"):
-        backbones.build("conv5")
+    with pytest.raises(ValueError, match="Unknown backbone: expected one of .* Received: 'conv9'"):
+        backbones.build("conv9")
     with pytest.raises(ValueError, match="at least 16 x 16. Received: input_shape="):
         backbones.build("conv4", input_shape=(12, 12, 1))
+    with pytest.raises(ValueError, match="at least 65 x 65. Received: input_shape="):
+        backbones.build("koch", input_shape=(64, 80, 1))
+
+
+def test_relation_encoder_keeps_five_by_five_maps():
+    """28-26-13-11-5: two convolutions without padding, each before a pool, then two with padding and no pool."""
+    backbone = backbones.build("relation_encoder")
+    sizes = [backbone.get_layer(f"{layer}_{block}").output.shape[1] for block in (1, 2) for layer in ("conv", "pool")]
+    assert sizes == [26, 13, 11, 5]
+    assert backbone.output_shape == (None, 5, 5, 64)
+    assert backbones.build("relation_encoder", input_shape=(84, 84, 3)).output_shape == (None, 19, 19, 64)
+    assert sum(np.prod(variable.shape) for variable in backbone.trainable_variables) == 9 * 64 + 3 * 36864 + 4 * 128
+
+
+def test_relation_encoder_takes_statistics_and_names_images_that_are_too_small():
+    for statistics in ("batch", "running"):
+        backbone = backbones.build("relation_encoder", input_shape=(10, 10, 1), filters=2, statistics=statistics)
+        assert backbone.output_shape == (None, 1, 1, 2)
+        assert {backbone.get_layer(f"norm_{block}").statistics for block in range(1, 5)} == {statistics}
+    with pytest.raises(ValueError, match="at least 10 x 10 for a map. Received: input_shape="):
+        backbones.build("relation_encoder", input_shape=(9, 28, 1))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,21 @@
 """Backbones: plain functional builders, inputs to embeddings."""
 
 from zoo.backbones.conv4 import conv4, strided_conv4
+from zoo.backbones.conv5 import conv5
+from zoo.backbones.koch import koch
 from zoo.backbones.mlp import mlp
+from zoo.backbones.pixels import pixels
+from zoo.backbones.relation import relation_encoder
 
-BACKBONES = {"conv4": conv4, "strided_conv4": strided_conv4, "mlp": mlp}
+BACKBONES = {
+    "conv4": conv4,
+    "strided_conv4": strided_conv4,
+    "conv5": conv5,
+    "koch": koch,
+    "mlp": mlp,
+    "pixels": pixels,
+    "relation_encoder": relation_encoder,
+}
 
 
 def build(name, **options):

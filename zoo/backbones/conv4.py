@@ -5,7 +5,9 @@ import keras
 from zoo.core.batch_norm import BatchNorm
 
 
-def conv4(input_shape=(28, 28, 1), filters=64, statistics="running", center=True, scale=True, name="conv4"):
+def conv4(
+    input_shape=(28, 28, 1), filters=64, statistics="running", momentum=0.9, center=True, scale=True, name="conv4"
+):
     """Conv-4 of Vinyals et al. (2016) and Snell et al. (2017): 4 x [conv 3x3, BatchNorm, ReLU, max-pool 2], flattened.
 
     Without a bias in front of BatchNorm: its gradient is exactly 0.
@@ -13,7 +15,7 @@ def conv4(input_shape=(28, 28, 1), filters=64, statistics="running", center=True
     Args:
         input_shape: (height, width, channels), height and width at least 16.
         filters: channels of every block; 64 in the papers, 32 for miniImageNet in MAML.
-        statistics: "running" or "batch", see `zoo.core.batch_norm.BatchNorm`.
+        statistics, momentum: "running" or "batch", see `zoo.core.batch_norm.BatchNorm`.
         center, scale: whether BatchNorm has beta and gamma.
         name: name of the Keras model.
 
@@ -28,30 +30,41 @@ def conv4(input_shape=(28, 28, 1), filters=64, statistics="running", center=True
     inputs = x = keras.Input(input_shape, name="images")
     for block in range(1, 5):
         x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv_{block}")(x)
-        x = BatchNorm(statistics, center=center, scale=scale, name=f"norm_{block}")(x)
+        x = BatchNorm(statistics, momentum, center=center, scale=scale, name=f"norm_{block}")(x)
         # The maximum of ReLUs is the ReLU of the maximum, on a quarter of the pixels.
         x = keras.layers.MaxPool2D(2, name=f"pool_{block}")(x)
         x = keras.layers.ReLU(name=f"relu_{block}")(x)
     return keras.Model(inputs, keras.layers.Flatten(name="flatten")(x), name=name)
 
 
-def strided_conv4(input_shape=(28, 28, 1), filters=64, statistics="batch", name="strided_conv4"):
+def strided_conv4(
+    input_shape=(28, 28, 1), filters=64, statistics="batch", scale=False, pooling="mean", name="strided_conv4"
+):
     """MAML's Omniglot network (Finn et al. 2017): 4 x [conv 3x3 stride 2, BatchNorm without gamma, ReLU], mean over space.
 
-    Its conv biases stand in front of BatchNorm, where their gradient is exactly 0, and are left out.
+    Reptile's (Nichol et al. 2018) is the same with gamma, and flattened: `scale=True, pooling="flatten"`.
+    The conv biases of both stand in front of BatchNorm, where their gradient is exactly 0, and are left out.
 
     Args:
         input_shape: (height, width, channels).
-        filters: channels of every block; 64 in the paper.
-        statistics: "batch" in the paper, training and test.
+        filters: channels of every block; 64 in the papers.
+        statistics: "batch" in the papers, training and test.
+        scale: whether BatchNorm has gamma.
+        pooling: "mean" over height and width, or "flatten".
         name: name of the Keras model.
 
     Returns:
-        keras.Model, float32 [B, *input_shape] -> [B, filters].
+        keras.Model, float32 [B, *input_shape] -> [B, filters], flattened [B, filters * ceil(height/16) * ceil(width/16)].
+
+    Raises:
+        ValueError: on an unknown `pooling`.
     """
+    if pooling not in ("mean", "flatten"):
+        raise ValueError(f"`pooling` must be 'mean' or 'flatten'. Received: pooling={pooling!r}")
     inputs = x = keras.Input(input_shape, name="images")
     for block in range(1, 5):
         x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{block}")(x)
-        x = BatchNorm(statistics, scale=False, name=f"norm_{block}")(x)
+        x = BatchNorm(statistics, scale=scale, name=f"norm_{block}")(x)
         x = keras.layers.ReLU(name=f"relu_{block}")(x)
-    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="mean")(x), name=name)
+    pool = keras.layers.GlobalAveragePooling2D if pooling == "mean" else keras.layers.Flatten
+    return keras.Model(inputs, pool(name=pooling)(x), name=name)

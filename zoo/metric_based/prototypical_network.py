@@ -4,11 +4,11 @@ import keras
 import tensorflow as tf
 
 from zoo.core import distances, episode
-from zoo.core.few_shot_model import FewShotModel, flatten_tasks, unflatten_tasks
+from zoo.core.embedding import EmbeddingModel
 
 
 @keras.saving.register_keras_serializable("metazoa")
-class PrototypicalNetwork(FewShotModel):
+class PrototypicalNetwork(EmbeddingModel):
     """Prototypical Network: a class is the mean of its embedded support images.
 
     Snell, Swersky, Zemel: Prototypical Networks for Few-shot Learning, NeurIPS 2017, https://arxiv.org/abs/1703.05175,
@@ -41,34 +41,12 @@ class PrototypicalNetwork(FewShotModel):
 
     supports_variable_way = True
 
-    def embed(self, images, training=False):
-        """Embeddings: [T, rows, *input_shape] -> [T, rows, D]."""
-        return unflatten_tasks(self.backbone(flatten_tasks(images), training=training), images)
-
-    def adapt(self, support_x, support_y, training=False):
-        self.check_support(support_x, support_y)
-        return self._prototypes(self.embed(support_x, training), support_y)
-
-    def _prototypes(self, embeddings, support_y):
-        way = tf.reduce_max(support_y) + 1 if self.way is None else self.way
-        labels = episode.one_hot(support_y, tf.cast(way, tf.int32), embeddings.dtype)  # [T, S, way]
+    def adapt_embeddings(self, embeddings, support_y, training=False):
+        labels = episode.one_hot(support_y, self.num_ways(support_y), embeddings.dtype)  # [T, S, way]
         counts = tf.reduce_sum(labels, axis=1)  # [T, way]
         sums = tf.matmul(labels, embeddings, transpose_a=True)  # [T, way, D]
         return {"prototypes": sums / tf.maximum(counts, 1)[..., None], "class_counts": counts}
 
-    def predict_with(self, task_state, query_x, training=False):
-        return self._logits(task_state, self.embed(query_x, training))
-
-    def _logits(self, task_state, query_embeddings):
+    def predict_embeddings(self, task_state, query_embeddings, training=False):
         logits = -distances.squared_euclidean(query_embeddings, task_state["prototypes"])  # [T, Q, way]
         return episode.mask_absent_classes(logits, task_state["class_counts"])
-
-    def call(self, inputs, training=False):
-        if not training:
-            return super().call(inputs, training=False)
-        # One forward pass for support and queries: BatchNorm sees the batch that the paper's code gives it.
-        self.check_inputs(inputs)
-        num_support = tf.shape(inputs["support_x"])[1]
-        embeddings = self.embed(tf.concat([inputs["support_x"], inputs["query_x"]], axis=1), training=True)
-        state = self._prototypes(embeddings[:, :num_support], inputs["support_y"])
-        return self._logits(state, embeddings[:, num_support:])

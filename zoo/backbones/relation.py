@@ -1,0 +1,47 @@
+"""The encoder of Relation Networks, which keeps its maps."""
+
+import keras
+
+from zoo.core.batch_norm import BatchNorm
+
+
+def relation_encoder(input_shape=(28, 28, 1), filters=64, statistics="batch", name="relation_encoder"):
+    """Encoder of Sung et al. (2018): 2 x [conv 3x3 without padding, BatchNorm, ReLU, max-pool 2], 2 x [conv 3x3, BatchNorm, ReLU].
+
+    Without a bias in front of BatchNorm: its gradient is exactly 0.
+
+    Args:
+        input_shape: (height, width, channels), height and width at least 10.
+        filters: channels of every block; 64 in the paper.
+        statistics: "batch" in the authors' code, training and test, or "running"; see `zoo.core.batch_norm.BatchNorm`.
+        name: name of the Keras model.
+
+    Returns:
+        keras.Model, float32 [B, *input_shape] -> [B, h, w, filters]: 5 x 5 maps for 28 x 28, 19 x 19 for 84 x 84.
+
+    Raises:
+        ValueError: for images below 10 x 10.
+    """
+    if min(input_shape[:2]) < 10:
+        raise ValueError(f"relation_encoder needs at least 10 x 10 for a map. Received: input_shape={input_shape}")
+    inputs = x = keras.Input(input_shape, name="images")
+    for block in range(1, 5):
+        pools = block <= 2
+        x = keras.layers.Conv2D(
+            filters,
+            3,
+            padding="valid" if pools else "same",
+            use_bias=False,
+            kernel_initializer=conv_initializer(),
+            name=f"conv_{block}",
+        )(x)
+        x = BatchNorm(statistics, name=f"norm_{block}")(x)
+        if pools:  # before the ReLU: the same maximum, on a quarter of the pixels
+            x = keras.layers.MaxPool2D(2, name=f"pool_{block}")(x)
+        x = keras.layers.ReLU(name=f"relu_{block}")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def conv_initializer():
+    """Normal of variance 2 / (3 * 3 * filters), as in the authors' code."""
+    return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")

@@ -1,0 +1,182 @@
+"""Relation Networks."""
+
+import keras
+import tensorflow as tf
+
+from zoo.backbones.relation import conv_initializer
+from zoo.core import episode
+from zoo.core.batch_norm import BatchNorm
+from zoo.core.taskwise import TaskwiseModel, usable_support
+
+REDUCTIONS = ("sum", "mean")
+LOSSES = ("mse", "cross_entropy")
+
+
+@keras.saving.register_keras_serializable("metazoa")
+class RelationNetwork(TaskwiseModel):
+    """Relation Network: a second network learns to compare a query with a class.
+
+    Sung, Yang, Zhang, Xiang, Torr, Hospedales: Learning to Compare: Relation Network for Few-Shot Learning, CVPR 2018,
+    https://arxiv.org/abs/1711.06025, equations 1 and 2:
+
+        C_n     = sum of f(x) over the support images x of class n
+        r_{q,n} = g(concat(C_n, f(x_q)))                        from 0 to 1
+        loss    = mean over q and n of (r_{q,n} - [y_q = n])^2
+
+    f is the backbone and gives maps. g: 2 x [conv 3x3, BatchNorm, ReLU, max-pool 2], dense 8 with ReLU, dense 1 with sigmoid.
+
+    Logits are log r, so that their argmax is the highest relation and their softmax r_n / (sum of r), which is no calibrated
+    probability: r was trained as a regression. With `loss="cross_entropy"` they are g before its sigmoid, and calibrated.
+
+    Task state: `class_maps` float32 [T, way, h, w, C], `class_counts` float32 [T, way].
+    Transductive with batch statistics, as in the authors' code: relations depend on the other queries, and on how many.
+
+    Differs from the paper: nothing in the model. The authors' code clips the norm of the gradient to 0.5, once for f and
+    once for g, and trains 1,000,000 episodes; both are left to the optimizer and the config.
+
+    Args:
+        backbone: keras.Model, images [B, *input_shape] -> maps [B, h, w, C], `relation_encoder` in the paper.
+        way: classes per task. No weight depends on it: a trained model can be built again with another one.
+        reduce: "sum" (the paper's) or "mean" over the support images of a class. After training with a sum, another shot
+            gives maps of another size; with the mean a 1-shot model can be asked with 5 shots.
+        loss: "mse" (the paper's) or "cross_entropy" of a softmax over the classes.
+        statistics: of the BatchNorm in g, "batch" (the authors' code) or "running"; the backbone has its own.
+        padding: of the convolutions in g, "same" (the authors' code for Omniglot) or "valid" (for miniImageNet).
+        hidden_size: units of the first dense layer.
+
+    Raises:
+        ValueError: for an unknown option, without `way`, for a backbone that gives no maps or, with valid padding, maps
+            that are too small; for inputs of a wrong rank, shape or dtype.
+
+    Example:
+
+    >>> import zoo
+    >>> model = zoo.RelationNetwork(zoo.backbones.relation_encoder(), way=5)
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=1, query=5, tasks=4, seed=0)
+    >>> model.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=0.5))
+    >>> history = model.fit(episodes, steps_per_epoch=100)
+    """
+
+    supports_variable_way = True
+
+    def __init__(
+        self,
+        backbone,
+        way,
+        reduce="sum",
+        loss="mse",
+        statistics="batch",
+        padding="same",
+        hidden_size=8,
+        **kwargs,
+    ):
+        super().__init__(backbone, way=way, **kwargs)
+        if way is None:
+            raise ValueError("`way` must be an int of at least 2. Received: way=None")
+        for name, value, values in (
+            ("reduce", reduce, REDUCTIONS),
+            ("loss", loss, LOSSES),
+            ("padding", padding, ("same", "valid")),
+        ):
+            if value not in values:
+                raise ValueError(f"`{name}` must be one of {values}. Received: {name}={value!r}")
+        if len(backbone.output_shape) != 4:
+            raise ValueError(f"`backbone` must give maps [B, h, w, C]. Received: output shape {backbone.output_shape}")
+        self.reduce = reduce
+        self.training_loss = loss
+        self.statistics = statistics
+        self.padding = padding
+        self.hidden_size = hidden_size
+        map_shape = backbone.output_shape[1:]
+        # A convolution of concat(C_n, f) is the sum of one of C_n and one of f: Q + way of them in place of Q * way.
+        self.class_conv = _conv(map_shape[-1], padding, "class_conv")
+        self.query_conv = _conv(map_shape[-1], padding, "query_conv")
+        pair = keras.Input(_convolved_shape(map_shape, padding), name="pair")
+        self.class_conv.build((None, *map_shape))
+        self.query_conv.build((None, *map_shape))
+        self.relation = self._relation_module(pair)
+
+    def _relation_module(self, pair):
+        """g after its first convolution: [B, h, w, C] -> [B, 1], before the sigmoid."""
+        x = _pool(BatchNorm(self.statistics, name="relation_norm_1")(pair))
+        _convolved_shape(x.shape[1:], self.padding)
+        x = _conv(x.shape[-1], self.padding, "relation_conv_2")(x)
+        x = _pool(BatchNorm(self.statistics, name="relation_norm_2")(x))
+        options = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.01), "bias_initializer": "ones"}
+        hidden = keras.layers.Dense(self.hidden_size, activation="relu", name="relation_dense_1", **options)
+        # Under a softmax over the classes a bias that they share would be dead weight.
+        score = keras.layers.Dense(1, use_bias=self.training_loss == "mse", name="relation_dense_2", **options)
+        return keras.Model(pair, score(hidden(keras.layers.Flatten()(x))), name="relation")
+
+    # ---- one task
+
+    def adapt_task(self, support_x, support_y, training=False):
+        x, y, weights = usable_support(support_x, support_y, episode.usable_rows(support_y, self.way))
+        labels = episode.one_hot(y, self.way, x.dtype) * weights[:, None]  # [S, way]
+        counts = tf.reduce_sum(labels, axis=0)  # [way]
+        class_maps = tf.einsum("sn,shwc->nhwc", labels, self.backbone(x, training=training))
+        if self.reduce == "mean":
+            class_maps /= tf.maximum(counts, 1)[:, None, None, None]
+        return {"class_maps": class_maps, "class_counts": counts}
+
+    def predict_task(self, task_state, query_x, training=False):
+        class_maps, counts = task_state["class_maps"], task_state["class_counts"]
+        # Classes without support are left out, since batch statistics would see them; if all are, none is.
+        present = tf.logical_or(counts > 0, tf.reduce_all(counts == 0))  # [way]
+        present_maps = tf.ensure_shape(tf.boolean_mask(class_maps, present), [None, *class_maps.shape[1:]])
+        scores = self.relate(present_maps, self.backbone(query_x, training=training), training)  # [Q, present]
+        position = tf.maximum(tf.cumsum(tf.cast(present, tf.int32)) - 1, 0)
+        scores = tf.gather(scores, position, axis=1)  # [Q, way]
+        logits = tf.math.log_sigmoid(scores) if self.training_loss == "mse" else scores
+        return episode.mask_absent_classes(logits[None], counts[None])[0]
+
+    def relate(self, class_maps, query_maps, training=False):
+        """g before its sigmoid for every query and class: [n, h, w, C], [Q, h, w, C] -> [Q, n]."""
+        pairs = self.class_conv(class_maps)[None] + self.query_conv(query_maps)[:, None]  # [Q, n, h, w, C]
+        scores = self.relation(tf.reshape(pairs, [-1, *pairs.shape[2:]]), training=training)
+        return tf.reshape(scores, tf.shape(pairs)[:2])
+
+    # ---- all tasks
+
+    def task_objective(self, y, outputs):
+        if self.training_loss == "cross_entropy":
+            return super().task_objective(y, outputs)
+        errors = tf.math.squared_difference(tf.exp(outputs), episode.one_hot(y, self.way, outputs.dtype))  # [T, Q, way]
+        return episode.mean_over_usable(tf.reduce_mean(errors, axis=-1), y)
+
+    def state_signature(self):
+        return {
+            "class_maps": tf.TensorSpec([self.way, *self.backbone.output_shape[1:]], self.compute_dtype),
+            "class_counts": tf.TensorSpec([self.way], self.compute_dtype),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "reduce": self.reduce,
+            "loss": self.training_loss,
+            "statistics": self.statistics,
+            "padding": self.padding,
+            "hidden_size": self.hidden_size,
+        }
+
+
+def _conv(filters, padding, name):
+    """Without a bias, since BatchNorm follows."""
+    return keras.layers.Conv2D(
+        filters, 3, padding=padding, use_bias=False, kernel_initializer=conv_initializer(), name=name
+    )
+
+
+def _convolved_shape(shape, padding):
+    if padding == "same":
+        return shape
+    if min(shape[:2]) < 3:
+        raise ValueError(f"Maps must be at least 3 x 3 where padding='valid' meets a convolution. Received: {shape}")
+    return shape[0] - 2, shape[1] - 2, shape[2]
+
+
+def _pool(x):
+    """ReLU and max-pool 2, in the cheaper order; an axis of one pixel stays as it is."""
+    sizes = tuple(min(2, size) for size in x.shape[1:3])
+    return keras.layers.ReLU()(keras.layers.MaxPool2D(sizes)(x))

@@ -1,0 +1,148 @@
+"""Siamese networks."""
+
+import keras
+import tensorflow as tf
+
+from zoo.core import episode
+from zoo.core.embedding import EmbeddingModel
+
+
+@keras.saving.register_keras_serializable("metazoa")
+class SiameseNetwork(EmbeddingModel):
+    """Siamese network: learns whether two images are of one class; a query gets the class of its likeliest partner.
+
+    Koch, Zemel, Salakhutdinov: Siamese Neural Networks for One-shot Image Recognition, ICML deep learning workshop
+    2015, https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf, sections 3.1, 3.2 and 4.3. With h the backbone, its two
+    twins sharing all weights, and same = 1 for two images of one class:
+
+        p(x1, x2)      = sigmoid(sum over j of a_j |h_j(x1) - h_j(x2)| + b)
+        L(x1, x2)      = -same log p(x1, x2) - (1 - same) log(1 - p(x1, x2)) + sum over layers j of lambda_j |W_j|^2
+        class of query = class of the support image x2 with the highest p(query, x2)
+
+    Task state: `embeddings` float32 [T, S, D], `labels` float32 [T, S, way] (one-hot, zeros for padding),
+    `class_counts` float32 [T, way].
+    Not transductive with a backbone of running statistics or without BatchNorm, as in the paper.
+
+    Training pairs are made of the episode: each query with each support image. Pairs of one class and pairs of two
+    weigh half each, as in the paper, which draws half of its pairs from each kind: with way 2, shot 1 and one query per
+    class the four pairs are such a draw; a larger way adds pairs of two classes for no more than their embeddings.
+
+    The logits of a class are sum_j a_j |h_j(query) - h_j(x2)| + b of its best support image, the log odds of p: argmax
+    is the paper's decision, softmax over classes was not trained and is not calibrated.
+
+    Differs from the paper: b, which its formula lacks and its ports have (`use_bias`): without it the p of an image
+    with itself is 0.5. The paper prints the log-likelihood in its objective with a plus sign. It has no tasks of more
+    than one shot: here the best of a class's support images counts. Pairs of more than two classes, see above.
+
+    Args:
+        backbone: keras.Model, images [B, *input_shape] -> embeddings [B, D]. `zoo.backbones.koch` is the paper's.
+        way: classes per task that it answers for; None takes the highest support label of the batch plus one.
+        use_bias: whether b exists. False in the paper's formula.
+        similarity_initializer: Keras initializer of a, as a name or its config. None: N(0, 0.2), the paper's for its
+            fully connected layers.
+        l2: dict, name of a layer of the backbone (or "similarity") -> lambda of its kernel. The paper searched one from
+            0 to 0.1 for each layer, and publishes none of them. None: no penalty.
+
+    Raises:
+        ValueError: for a layer in `l2` that does not exist or has no kernel, or a negative lambda; for inputs of a
+            wrong rank, shape or dtype.
+
+    Example:
+
+    >>> import zoo
+    >>> model = zoo.SiameseNetwork(zoo.backbones.conv4(), l2={"similarity": 1e-4})
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=20, shot=1, query=1, tasks=2, seed=0)
+    >>> model.compile(optimizer="adam")
+    >>> history = model.fit(episodes, steps_per_epoch=100)
+    """
+
+    supports_variable_way = True
+
+    def __init__(self, backbone, way=None, use_bias=True, similarity_initializer=None, l2=None, **kwargs):
+        super().__init__(backbone, way=way, **kwargs)
+        if similarity_initializer is None:
+            similarity_initializer = keras.initializers.RandomNormal(0.0, 0.2)
+        self.use_bias = use_bias
+        self.similarity_initializer = keras.initializers.get(similarity_initializer)
+        self.l2 = {name: float(weight) for name, weight in (l2 or {}).items()}
+        self.similarity = keras.layers.Dense(
+            1,
+            use_bias=use_bias,
+            kernel_initializer=self.similarity_initializer,
+            bias_initializer=keras.initializers.RandomNormal(0.5, 0.01),
+            name="similarity",
+        )
+        self.similarity.build((None, backbone.output_shape[-1]))
+        self._check_l2()
+
+    def _check_l2(self):
+        known = {layer.name: layer for layer in (*self.backbone.layers, self.similarity) if hasattr(layer, "kernel")}
+        for name, weight in self.l2.items():
+            if name not in known or weight < 0:
+                raise ValueError(
+                    f"`l2` must map layers with a kernel, of {sorted(known)}, to numbers of at least 0. "
+                    f"Received: {name!r}: {weight}"
+                )
+        self._penalized = [(known[name], weight) for name, weight in self.l2.items()]
+
+    def similarity_logits(self, query_embeddings, support_embeddings):
+        """Log odds of p for each pair of rows: [T, Q, D], [T, S, D] -> [T, Q, S]."""
+        differences = tf.abs(query_embeddings[:, :, None] - support_embeddings[:, None])  # [T, Q, S, D]
+        return self.similarity(differences)[..., 0]
+
+    def adapt_embeddings(self, embeddings, support_y, training=False):
+        labels = episode.one_hot(support_y, self.num_ways(support_y), embeddings.dtype)  # [T, S, way]
+        return {"embeddings": embeddings, "labels": labels, "class_counts": tf.reduce_sum(labels, axis=1)}
+
+    def predict_embeddings(self, task_state, query_embeddings, training=False):
+        return self._best_pairs(task_state, self.similarity_logits(query_embeddings, task_state["embeddings"]))
+
+    def _best_pairs(self, task_state, pair_logits):
+        """Logits of the best support image of each class: [T, Q, S] -> [T, Q, way]."""
+        members = task_state["labels"][:, None] > 0  # [T, 1, S, way]
+        candidates = tf.where(members, pair_logits[..., None], pair_logits.dtype.min)  # [T, Q, S, way]
+        return episode.mask_absent_classes(tf.reduce_max(candidates, axis=2), task_state["class_counts"])
+
+    def compute_episode_loss(self, x, y, training=True):
+        """Binary cross-entropy over the pairs of each task, and the penalty on the weights; logits as from `call`."""
+        self.check_inputs(x)
+        num_support = tf.shape(x["support_x"])[1]
+        embeddings = self.embed(tf.concat([x["support_x"], x["query_x"]], axis=1), training)
+        state = self.adapt_embeddings(embeddings[:, :num_support], x["support_y"])
+        pair_logits = self.similarity_logits(embeddings[:, num_support:], state["embeddings"])  # [T, Q, S]
+        loss = tf.reduce_mean(pair_losses(pair_logits, y, x["support_y"])) + self.penalty()
+        return loss, self._best_pairs(state, pair_logits)
+
+    def penalty(self):
+        """sum over layers j of lambda_j |W_j|^2, biases left out."""
+        terms = [weight * tf.reduce_sum(tf.square(layer.kernel)) for layer, weight in self._penalized]
+        return tf.add_n(terms) if terms else tf.constant(0.0, self.compute_dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "use_bias": self.use_bias,
+            "similarity_initializer": keras.initializers.serialize(self.similarity_initializer),
+            "l2": self.l2,
+        }
+
+
+def pair_losses(pair_logits, query_y, support_y):
+    """Binary cross-entropy of each task over its pairs of usable rows, both kinds at half of the weight: [T].
+
+    A kind that a task does not have counts 0.
+
+    Args:
+        pair_logits: float [T, Q, S], log odds of being of one class.
+        query_y, support_y: int64 [T, Q] and [T, S], negative for padding.
+    """
+    usable = tf.logical_and(query_y[:, :, None] >= 0, support_y[:, None] >= 0)  # [T, Q, S]
+    same = query_y[:, :, None] == support_y[:, None]
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(same, pair_logits.dtype), logits=pair_logits)
+
+    def mean_over(kind):
+        weights = tf.cast(tf.logical_and(usable, kind), losses.dtype)
+        total = tf.reduce_sum(weights * losses, axis=[1, 2])
+        return total / tf.maximum(tf.reduce_sum(weights, axis=[1, 2]), 1)
+
+    return 0.5 * (mean_over(same) + mean_over(tf.logical_not(same)))
