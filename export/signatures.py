@@ -1,8 +1,10 @@
 """The served signatures of a few-shot model.
 
-T tasks, S support rows, Q query rows, N ways, P numbers of task state. Every input and output leads with T, because
-TensorFlow Serving merges requests along the first dimension.
+T tasks, S support rows, Q query rows, N ways, P numbers of task state; P is a + b S for methods that keep something of
+each support row. Every input and output leads with T, because TensorFlow Serving merges requests along the first dimension.
 """
+
+import math
 
 import tensorflow as tf
 
@@ -37,11 +39,13 @@ class ServedModel:
         labels = tf.TensorSpec((None, None), tf.int64)
         state = tf.function(model.adapt, autograph=False).get_concrete_function(images, labels).structured_outputs
         self._state_shapes = {name: tuple(state[name].shape[1:]) for name in sorted(state)}
-        self.state_size = sum(tf.TensorShape(shape).num_elements() for shape in self._state_shapes.values())
+        self.fixed_state_size = sum(math.prod(shape) for shape in self._state_shapes.values() if not _is_per_row(shape))
+        self.row_state_size = sum(math.prod(shape[1:]) for shape in self._state_shapes.values() if _is_per_row(shape))
+        state_size = None if self.row_state_size else self.fixed_state_size
         self.signatures = {
             "adapt": self._function(self._adapt, support_images=images, support_labels=labels),
             "predict": self._function(
-                self._predict, task_state=tf.TensorSpec((None, self.state_size), tf.float32), query_images=images
+                self._predict, task_state=tf.TensorSpec((None, state_size), tf.float32), query_images=images
             ),
             "adapt_and_predict": self._function(
                 self._adapt_and_predict, support_images=images, support_labels=labels, query_images=images
@@ -67,8 +71,7 @@ class ServedModel:
         }
 
     def _predict(self, task_state, query_images):
-        width = f"`task_state` must have {self.state_size} numbers per task: the state of this export."
-        with tf.control_dependencies([_require(tf.shape(task_state)[1] == self.state_size, width, task_state)]):
+        with tf.control_dependencies([self._check_state(task_state)]):
             state = self._unflatten(tf.identity(task_state))
         return self._answers(state, query_images, tf.shape(task_state)[0])
 
@@ -119,18 +122,50 @@ class ServedModel:
 
         return map_tasks(one_task, (state, images, labels), tf.TensorSpec([], tf.float32))
 
+    def _check_state(self, task_state):
+        fixed, per_row, size = self.fixed_state_size, self.row_state_size, tf.shape(task_state)[1]
+        if not per_row:
+            message = f"`task_state` must have {fixed} numbers per task: the state of this export."
+            return _require(size == fixed, message, task_state)
+        message = f"`task_state` must have {fixed} + {per_row} S numbers per task, S > 0: the state of this export."
+        fits = tf.logical_and(size > fixed, (size - fixed) % per_row == 0)
+        return _require(fits, message, task_state)
+
     def _flatten(self, state):
         num_tasks = tf.shape(state[next(iter(self._state_shapes))])[0]
+        num_rows = self._num_rows(state)
         parts = [
-            tf.reshape(state[name], [num_tasks, tf.TensorShape(shape).num_elements()])
-            for name, shape in self._state_shapes.items()
+            tf.reshape(state[name], [num_tasks, size])
+            for name, size in zip(self._state_shapes, self._part_sizes(num_rows))
         ]
         return tf.concat(parts, axis=1)  # [T, P]
 
     def _unflatten(self, task_state):
-        sizes = [tf.TensorShape(shape).num_elements() for shape in self._state_shapes.values()]
-        parts = tf.split(tf.ensure_shape(task_state, [None, self.state_size]), sizes, axis=1)
-        return {name: tf.reshape(part, [-1, *shape]) for part, (name, shape) in zip(parts, self._state_shapes.items())}
+        num_rows = (tf.shape(task_state)[1] - self.fixed_state_size) // max(self.row_state_size, 1)
+        sizes = self._part_sizes(num_rows)
+        parts = tf.split(task_state, sizes, axis=1, num=len(sizes))
+        shapes = self._state_shapes.items()
+        return {
+            name: tf.reshape(part, [-1, *(num_rows if size is None else size for size in shape)])
+            for part, (name, shape) in zip(parts, shapes)
+        }
+
+    def _num_rows(self, state):
+        """Support rows S of a state; 0 where no entry has that dimension."""
+        per_row = [name for name, shape in self._state_shapes.items() if _is_per_row(shape)]
+        return tf.shape(state[per_row[0]])[1] if per_row else 0
+
+    def _part_sizes(self, num_rows):
+        """Numbers per task of each entry of the state, in their order."""
+        return [
+            num_rows * math.prod(shape[1:]) if _is_per_row(shape) else math.prod(shape)
+            for shape in self._state_shapes.values()
+        ]
+
+
+def _is_per_row(shape):
+    """Whether an entry [T, S, ...] of a task state grows with the support set."""
+    return bool(shape) and shape[0] is None
 
 
 def _require(condition, message, tensor):

@@ -39,7 +39,7 @@ def test_adapt_then_predict_is_adapt_and_predict(served):
     request = request_of(x)
     queries = request.pop("query_images")
     state = served.signatures["adapt"](**request)["task_state"]
-    assert state.shape == (3, served.state_size)
+    assert state.shape == (3, served.fixed_state_size)
     answers = served.signatures["predict"](task_state=state, query_images=queries)
     at_once = served.signatures["adapt_and_predict"](**request, query_images=queries)
     np.testing.assert_allclose(answers["probabilities"], at_once["probabilities"], rtol=1e-4, atol=1e-6)

@@ -3,13 +3,11 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import episode
-from zoo.core.batch_norm import BatchNorm
-from zoo.core.taskwise import TaskwiseModel, usable_support
+from zoo.core.fast_weights import FastWeightsModel
 
 
 @keras.saving.register_keras_serializable("metazoa")
-class MAML(TaskwiseModel):
+class MAML(FastWeightsModel):
     """MAML: initial weights from which a few gradient steps on the support set solve the task.
 
     Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks, ICML 2017,
@@ -70,9 +68,7 @@ class MAML(TaskwiseModel):
         padded_support=False,
         **kwargs,
     ):
-        if (way is None) == (target_size is None):
-            raise ValueError(f"Give either `way` or `target_size`. Received: way={way}, target_size={target_size}")
-        super().__init__(backbone, way=way, target_size=target_size, **kwargs)
+        super().__init__(backbone, way=way, target_size=target_size, head_initializer=head_initializer, **kwargs)
         for name, steps in (("num_inner_steps", num_inner_steps), ("num_inner_steps_test", num_inner_steps_test or 0)):
             if not isinstance(steps, int) or steps < 0:
                 raise ValueError(f"`{name}` must be an int of at least 0. Received: {steps!r}")
@@ -81,35 +77,19 @@ class MAML(TaskwiseModel):
         self.inner_learning_rate = inner_learning_rate
         self.adapt_norm = adapt_norm
         self.padded_support = padded_support
-        self.head_initializer = keras.initializers.get(head_initializer)
-        head = keras.layers.Dense(way or target_size, kernel_initializer=self.head_initializer, name="head")
-        inputs = keras.Input(self.input_shape, name="inputs")
-        self.network = keras.Model(inputs, head(backbone(inputs)), name="network")
-        kept = (
-            set()
-            if adapt_norm
-            else {
-                variable.path
-                for layer in self.network._flatten_layers()
-                if isinstance(layer, BatchNorm)
-                for variable in layer.trainable_variables
-            }
-        )
-        self._fast_paths = [v.path for v in self.network.trainable_variables if v.path not in kept]
 
     # ---- the inner loop
 
+    def fast_variables(self):
+        norm = {v.path for layer in self._norm_layers() for v in layer.trainable_variables}
+        return [v for v in self.network.trainable_variables if self.adapt_norm or v.path not in norm]
+
     def adapt_task(self, support_x, support_y, training=False):
-        theta = {path: tf.convert_to_tensor(self._variable(path)) for path in self._fast_paths}
         num_steps = self.num_inner_steps if training else self.num_inner_steps_test
-        if self.target_size is not None or (training and not self.padded_support):
-            support = support_x, support_y, tf.ones(tf.shape(support_y)[:1], support_x.dtype)
-        else:
-            support = usable_support(support_x, support_y, episode.usable_rows(support_y, self.way))
-        theta = self._descend(theta, *support, num_steps, unroll=training)
-        if self.target_size is not None:
-            return theta
-        return {**theta, "class_counts": episode.class_counts(support_y, self.way, support_x.dtype)}
+        may_be_padded = self.padded_support or not training
+        support = self.weighted_support(support_x, support_y, may_be_padded)
+        theta = self._descend(self.initial_weights(), *support, num_steps, unroll=training)
+        return self.with_class_counts(theta, support_y)
 
     def _descend(self, theta, x, y, weights, num_steps, unroll):
         """theta_k from theta_0 by k inner steps on one task."""
@@ -128,17 +108,15 @@ class MAML(TaskwiseModel):
         """theta - alpha grad L_support(theta), for one task with rows weighted by `weights` [rows]."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(theta)
-            loss = self._support_loss(y, self.forward(theta, x, training), weights)
+            loss = self.support_loss(y, self.forward(theta, x, training), weights)
         gradients = tape.gradient(loss, theta)
         if self.first_order:
             gradients = {path: tf.stop_gradient(gradient) for path, gradient in gradients.items()}
-        return {path: theta[path] - self.inner_learning_rate * gradients[path] for path in theta}
+        return {path: theta[path] - self.step_size(path) * gradients[path] for path in theta}
 
-    def _support_loss(self, y, outputs, weights):
-        if self.target_size is not None:
-            return episode.mean_squared_error(y, outputs)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
-        return tf.reduce_sum(losses * weights) / tf.maximum(tf.reduce_sum(weights), 1)
+    def step_size(self, path):
+        """alpha of one variable: a number, or a tensor of the variable's shape."""
+        return self.inner_learning_rate
 
     def label_assertions(self, x, y):
         assertions = super().label_assertions(x, y)
@@ -147,29 +125,6 @@ class MAML(TaskwiseModel):
             assertions.append(tf.debugging.Assert(tf.reduce_all(x["support_y"] >= 0), [message]))
         return assertions
 
-    # ---- the network under given weights
-
-    def predict_task(self, task_state, query_x, training=False):
-        outputs = self.forward(task_state, query_x, training)
-        if self.target_size is not None:
-            return outputs
-        return episode.mask_absent_classes(outputs[None], task_state["class_counts"][None])[0]
-
-    def forward(self, theta, x, training=False):
-        """The network's outputs [rows, way] with `theta` in place of the adapted variables."""
-        variables = [theta.get(v.path, v) for v in self.network.trainable_variables]
-        outputs, _ = self.network.stateless_call(variables, self.network.non_trainable_variables, x, training=training)
-        return outputs
-
-    def _variable(self, path):
-        return next(v for v in self.network.trainable_variables if v.path == path)
-
-    def state_signature(self):
-        signature = {path: tf.TensorSpec(self._variable(path).shape, self.compute_dtype) for path in self._fast_paths}
-        if self.target_size is None:
-            signature["class_counts"] = tf.TensorSpec([self.way], self.compute_dtype)
-        return signature
-
     def get_config(self):
         return {
             **super().get_config(),
@@ -177,6 +132,5 @@ class MAML(TaskwiseModel):
             "num_inner_steps_test": self.num_inner_steps_test,
             "inner_learning_rate": self.inner_learning_rate,
             "adapt_norm": self.adapt_norm,
-            "head_initializer": keras.initializers.serialize(self.head_initializer),
             "padded_support": self.padded_support,
         }

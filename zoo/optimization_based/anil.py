@@ -1,0 +1,48 @@
+"""ANIL: almost no inner loop."""
+
+import keras
+
+from zoo.optimization_based.maml import MAML
+
+
+@keras.saving.register_keras_serializable("metazoa")
+class ANIL(MAML):
+    """ANIL: MAML whose inner loop changes the last layer only.
+
+    Raghu, Raghu, Bengio, Vinyals: Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML,
+    ICLR 2020, https://arxiv.org/abs/1909.09157, section 4:
+
+        theta = (body, head),    head_{j+1} = head_j - alpha grad_head L_support(body, head_j),    j = 0 .. k-1
+        theta <- theta - outer step along  grad_theta  mean over tasks of L_query(body, head_k)
+
+    The body's features of the support set are computed once, whatever k is; the outer gradient goes through all of it,
+    second derivatives included.
+
+    Task state: `head/kernel` float32 [T, D, way], `head/bias` float32 [T, way], `class_counts` float32 [T, way] for
+    classification. Arguments, errors and transductive or not: as in `MAML`; `adapt_norm` is without effect.
+    Differs from the paper: nothing; alpha multiplies the gradient of the mean loss, see `MAML`.
+
+    Example:
+
+    >>> import zoo
+    >>> model = zoo.ANIL(zoo.backbones.strided_conv4(), way=5, num_inner_steps=5, inner_learning_rate=0.5)
+    """
+
+    def fast_variables(self):
+        return self.network.get_layer("head").trainable_variables
+
+    def _descend(self, theta, x, y, weights, num_steps, unroll):
+        return super()._descend(theta, self._features(x, training=unroll), y, weights, num_steps, unroll)
+
+    def predict_task(self, task_state, query_x, training=False):
+        return super().predict_task(task_state, self._features(query_x, training), training)
+
+    def _features(self, x, training):
+        """The body's output [rows, D]."""
+        body = self.backbone
+        return body.stateless_call(body.trainable_variables, body.non_trainable_variables, x, training=training)[0]
+
+    def forward(self, theta, features, training=False):
+        """The head's outputs [rows, way] on features [rows, D], with `theta` in place of its weights."""
+        head = self.network.get_layer("head")
+        return head.stateless_call([theta[v.path] for v in head.trainable_variables], [], features)[0]

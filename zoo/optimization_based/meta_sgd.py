@@ -1,0 +1,48 @@
+"""Meta-SGD."""
+
+import keras
+
+from zoo.optimization_based.maml import MAML
+
+
+@keras.saving.register_keras_serializable("metazoa")
+class MetaSGD(MAML):
+    """Meta-SGD: MAML that learns a step size for every single weight.
+
+    Li, Zhou, Chen, Li: Meta-SGD: Learning to Learn Quickly for Few-Shot Learning, 2017, https://arxiv.org/abs/1707.09835,
+    equations 2 to 4:
+
+        theta' = theta - alpha o grad L_support(theta)
+        (theta, alpha) <- (theta, alpha) - outer step along  grad_(theta, alpha)  mean over tasks of L_query(theta')
+
+    alpha has the shape of theta, and its signs are free: it learns a direction as well as a rate.
+
+    Task state: as in `MAML`. Transductive or not: as `MAML`.
+    Differs from the paper: alpha multiplies the gradient of the mean loss (see `MAML`); one step is the default, as in the
+    paper, but more can be asked for, with the same alpha in each.
+
+    Args:
+        backbone, way, target_size, num_inner_steps_test, adapt_norm, head_initializer, padded_support: as in `MAML`.
+        num_inner_steps: 1 in the paper.
+        inner_learning_rate: the start of alpha: a number, or (low, high) to draw every element uniformly from, as the
+            paper does.
+
+    Raises:
+        ValueError: as `MAML`.
+
+    Example:
+
+    >>> import zoo
+    >>> model = zoo.MetaSGD(zoo.backbones.strided_conv4(), way=5, inner_learning_rate=(0.5, 2.0))
+    """
+
+    def __init__(self, backbone, num_inner_steps=1, inner_learning_rate=(0.005, 0.1), **kwargs):
+        super().__init__(backbone, num_inner_steps=num_inner_steps, inner_learning_rate=inner_learning_rate, **kwargs)
+        low, high = inner_learning_rate if isinstance(inner_learning_rate, (list, tuple)) else [inner_learning_rate] * 2
+        self._alpha = {}
+        for variable in self.fast_variables():
+            name, initializer = "alpha_" + variable.path.replace("/", "_"), keras.initializers.RandomUniform(low, high)
+            self._alpha[variable.path] = self.add_weight(name=name, shape=variable.shape, initializer=initializer)
+
+    def step_size(self, path):
+        return self._alpha[path]

@@ -1,0 +1,209 @@
+"""Reptile."""
+
+import keras
+import tensorflow as tf
+
+from zoo.core import episode
+from zoo.core.fast_weights import FastWeightsModel
+from zoo.core.taskwise import map_tasks
+
+INNER_OPTIMIZERS = ("adam", "sgd")
+EVALUATIONS = ("support+one", "transductive")
+_BETA_2, _EPSILON = 0.999, 1e-8  # of the inner Adam, whose beta_1 is 0
+
+
+@keras.saving.register_keras_serializable("metazoa")
+class Reptile(FastWeightsModel):
+    """Reptile: move the initial weights towards those that training on a task ends with.
+
+    Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms, 2018, https://arxiv.org/abs/1803.02999, algorithm 2:
+
+        phi_i = k steps of an ordinary optimizer from theta on minibatches of task i's own training set
+        theta <- theta + epsilon mean over tasks of (phi_i - theta)
+
+    Training hands `theta - mean phi_i` to the optimizer as a gradient: with SGD of learning rate epsilon that is the
+    interpolation, exactly, and any schedule anneals it. The minibatches of a task are its support rows in their order,
+    `inner_batch` at a time, from the start again when they are used up. Its queries serve the training metrics only.
+
+    Task state: the fast weights, one float32 [T, *shape] per variable of the network, under the variable's path, gamma and
+    beta of BatchNorm included; `class_counts` float32 [T, way] for classification. With evaluation="support+one" also
+    `support_x` float32 [T, S, *input_shape] and `support_usable` float32 [T, S], 1 for the rows that count.
+    Not transductive with evaluation="support+one": each query shares its batch statistics with the support set alone.
+    Transductive with evaluation="transductive": all queries of a task are one batch. The weights are the same, and
+    training is; the paper reports both.
+
+    Differs from the paper: the inner Adam's second moments are kept from step to step as in the authors' code, but the
+    tasks of one step start from the same ones, and their mean is kept; a used-up training set is not shuffled again.
+
+    Args:
+        backbone: keras.Model, inputs [B, *input_shape] -> features [B, D], BatchNorm with statistics="batch".
+        way: classes per task. Give this or `target_size`.
+        target_size: size of the float targets for regression.
+        num_inner_steps: minibatches per task in training.
+        num_inner_steps_test: minibatches at inference.
+        inner_batch: rows of a minibatch in training.
+        inner_batch_test: rows of a minibatch at inference.
+        inner_optimizer: "adam" (beta_1 0, as in the paper's runs) or "sgd" (as in its analysis).
+        inner_learning_rate: of the inner optimizer.
+        evaluation: "support+one" or "transductive", see above.
+        head_initializer: Keras initializer of the dense layer's kernel, as a name or its config.
+
+    Raises:
+        ValueError: for an unknown optimizer or evaluation, counts below 1, or what `FastWeightsModel` refuses.
+
+    Example:
+
+    >>> import zoo
+    >>> model = zoo.Reptile(zoo.backbones.strided_conv4(scale=True, pooling="flatten"), way=5)
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=10, query=1, tasks=5, seed=0)
+    >>> model.compile(optimizer=keras.optimizers.SGD(1.0))
+    >>> history = model.fit(episodes, steps_per_epoch=100)
+    """
+
+    def __init__(
+        self,
+        backbone,
+        way=None,
+        target_size=None,
+        num_inner_steps=5,
+        num_inner_steps_test=50,
+        inner_batch=10,
+        inner_batch_test=5,
+        inner_optimizer="adam",
+        inner_learning_rate=1e-3,
+        evaluation="support+one",
+        head_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(backbone, way=way, target_size=target_size, head_initializer=head_initializer, **kwargs)
+        counts = dict(
+            num_inner_steps=num_inner_steps,
+            num_inner_steps_test=num_inner_steps_test,
+            inner_batch=inner_batch,
+            inner_batch_test=inner_batch_test,
+        )
+        for name, value in counts.items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"`{name}` must be an int of at least 1. Received: {value!r}")
+            setattr(self, name, value)
+        for name, value, known in (
+            ("inner_optimizer", inner_optimizer, INNER_OPTIMIZERS),
+            ("evaluation", evaluation, EVALUATIONS),
+        ):
+            if value not in known:
+                raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
+        self.inner_optimizer = inner_optimizer
+        self.inner_learning_rate = inner_learning_rate
+        self.evaluation = evaluation
+        # Not trained by the outer step, but kept with the weights: inference starts from them, as the paper's code does.
+        shared = dict(initializer="zeros", trainable=False, aggregation="mean")
+        self._moments, self._num_updates = {}, None
+        if inner_optimizer == "adam":
+            self._num_updates = self.add_weight(name="inner_updates", shape=(), **shared)
+            for variable in self.fast_variables():
+                name = "second_moment_" + variable.path.replace("/", "_")
+                self._moments[variable.path] = self.add_weight(name=name, shape=variable.shape, **shared)
+
+    @property
+    def batch_norm_mode(self):
+        mode = super().batch_norm_mode
+        return self.evaluation if mode == "transductive" else mode
+
+    # ---- the inner loop
+
+    def adapt_task(self, support_x, support_y, training=False):
+        phi, _ = self._train_on_task(support_x, support_y, training)
+        state = self.with_class_counts(phi, support_y)
+        if not self._asks_with_support:
+            return state
+        usable = episode.usable_rows(support_y, self.way) if self.target_size is None else tf.ones_like(support_y[:, 0])
+        return {**state, "support_x": support_x, "support_usable": tf.cast(usable, self.compute_dtype)}
+
+    def _train_on_task(self, support_x, support_y, training):
+        """(phi, second moments) after k minibatches of one task's support rows."""
+        x, y, weights = self.weighted_support(support_x, support_y)
+        num_rows = tf.shape(weights)[0]
+        num_steps = self.num_inner_steps if training else self.num_inner_steps_test
+        size = self.inner_batch if training else self.inner_batch_test
+
+        def inner_step(step, phi, moments):
+            rows = (step * size + tf.range(size)) % num_rows
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(phi)
+                outputs = self.forward(phi, tf.gather(x, rows), training)
+                loss = self.support_loss(tf.gather(y, rows), outputs, tf.gather(weights, rows))
+            return (step + 1, *self._update(step, phi, moments, tape.gradient(loss, phi)))
+
+        moments = {path: tf.convert_to_tensor(moment) for path, moment in self._moments.items()}
+        start = (0, self.initial_weights(), moments)
+        return tf.while_loop(lambda step, *_: step < num_steps, inner_step, start)[1:]
+
+    def _update(self, step, phi, moments, gradients):
+        """One step of the inner optimizer: (phi, second moments)."""
+        if self.inner_optimizer == "sgd":
+            return {path: phi[path] - self.inner_learning_rate * gradients[path] for path in phi}, moments
+        moments = {path: _BETA_2 * moments[path] + (1 - _BETA_2) * gradients[path] ** 2 for path in phi}
+        num_updates = tf.convert_to_tensor(self._num_updates) + tf.cast(step + 1, self.compute_dtype)
+        rate = self.inner_learning_rate * tf.sqrt(1 - _BETA_2**num_updates)  # the bias of moments that started at 0
+        return {path: phi[path] - rate * gradients[path] / (tf.sqrt(moments[path]) + _EPSILON) for path in phi}, moments
+
+    # ---- the outer step
+
+    def compute_gradients(self, x, y):
+        """(query loss after adaptation, query logits, theta - mean phi): what SGD interpolates with."""
+        theta = self.initial_weights()
+
+        def one_task(task):
+            support_x, support_y, query_x, query_y = task
+            phi, moments = self._train_on_task(support_x, support_y, training=True)
+            outputs = self.masked(self.forward(phi, query_x, training=True), self.with_class_counts(phi, support_y))
+            return self.task_loss(query_y, outputs), outputs, phi, moments
+
+        specs = {path: tf.TensorSpec(value.shape, value.dtype) for path, value in theta.items()}
+        moment_specs = {path: specs[path] for path in self._moments}
+        signature = tf.TensorSpec([], self.compute_dtype), self._outputs_spec(), specs, moment_specs
+        tasks = x["support_x"], x["support_y"], x["query_x"], y
+        losses, outputs, phi, moments = map_tasks(one_task, tasks, signature)
+        for path, moment in moments.items():
+            self._moments[path].assign(tf.reduce_mean(moment, axis=0))
+        if self._num_updates is not None:
+            self._num_updates.assign_add(self.num_inner_steps)
+        gradients = [theta[v.path] - tf.reduce_mean(phi[v.path], axis=0) for v in self.trainable_variables]
+        return tf.reduce_mean(losses), outputs, gradients
+
+    # ---- answers
+
+    @property
+    def _asks_with_support(self):
+        """Whether each query is asked together with the support set, for its batch statistics."""
+        return self.batch_norm_mode == "support+one"
+
+    def predict_task(self, task_state, query_x, training=False):
+        if not self._asks_with_support:
+            return super().predict_task(task_state, query_x, training)
+        support_x = tf.boolean_mask(task_state["support_x"], task_state["support_usable"] > 0)
+
+        def one_query(image):
+            return self.forward(task_state, tf.concat([support_x, image[None]], axis=0), training)[-1]
+
+        outputs = tf.map_fn(one_query, query_x, fn_output_signature=self._outputs_spec().dtype)
+        return self.masked(tf.ensure_shape(outputs, self._outputs_spec().shape), task_state)
+
+    def state_signature(self):
+        signature = super().state_signature()
+        if self._asks_with_support:
+            signature["support_x"] = tf.TensorSpec([None, *self.input_shape], self.compute_dtype)
+            signature["support_usable"] = tf.TensorSpec([None], self.compute_dtype)
+        return signature
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_inner_steps": self.num_inner_steps,
+            "num_inner_steps_test": self.num_inner_steps_test,
+            "inner_batch": self.inner_batch,
+            "inner_batch_test": self.inner_batch_test,
+            "inner_optimizer": self.inner_optimizer,
+            "inner_learning_rate": self.inner_learning_rate,
+            "evaluation": self.evaluation,
+        }
