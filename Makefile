@@ -30,10 +30,10 @@ quickstart: $(READY)
 	@echo "      in Python       import zoo; model = zoo.from_preset('$(RUN)')"
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n 2
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 $(READY): requirements.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) else "Python 3.10 to 3.13 is needed. Received: %d.%d; name another with PYTHON=..." % v)'

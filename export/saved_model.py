@@ -40,8 +40,9 @@ def export(model, output_dir, version=None, metadata=None):
         ExportError: where the reloaded answers differ.
     """
     output_dir = pathlib.Path(output_dir)
-    target = output_dir / str(_next_version(output_dir) if version is None else _checked_version(output_dir, version))
-    served = ServedModel(model)
+    version = _next_version(output_dir) if version is None else _checked_version(output_dir, version)
+    target = output_dir / str(version)
+    served = ServedModel(model, version)
     check_graph(served.signatures)
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -125,9 +126,7 @@ def _python_answers(model, served, requests):
     probabilities = tf.nn.softmax(model.predict_with(state, tf.constant(requests["query_images"]))).numpy()
     counts = np.sum(requests["support_labels"] >= 0, axis=1)
     return {
-        "adapt/task_state": np.concatenate(
-            [np.reshape(state[name], (len(counts), -1)) for name in sorted(state)], axis=1
-        ),
+        "adapt/task_state": served.layout.flatten(state).numpy(),
         "adapt/support_count": counts,
         "predict/probabilities": probabilities,
         "adapt_and_predict/probabilities": probabilities,
@@ -141,8 +140,7 @@ def _sidecar(model, served, metadata):
         "way": model.way,
         "input_shape": list(model.input_shape),
         "inputs": "float32 from 0 to 1; ink is 1",
-        "task_state_size": served.fixed_state_size,
-        "task_state_size_per_support_row": served.row_state_size,
+        "task_state": served.layout.to_json(),
         "transductive": model.transductive,
         "batch_norm_mode": model.batch_norm_mode,
         "inner_steps": getattr(model, "num_inner_steps_test", 0),

@@ -4,10 +4,9 @@ T tasks, S support rows, Q query rows, N ways, P numbers of task state; P is a +
 each support row. Every input and output leads with T, because TensorFlow Serving merges requests along the first dimension.
 """
 
-import math
-
 import tensorflow as tf
 
+from export.task_state import TaskStateLayout, fingerprint
 from zoo.core import episode
 from zoo.core.taskwise import map_tasks, usable_support
 
@@ -16,16 +15,18 @@ class ServedModel:
     """A few-shot classifier as functions of tensors: `tf.saved_model.save(served.module, ..., served.signatures)`.
 
     A label below 0 or not below N means: ignore this row. A task without a usable row is answered from the
-    meta-learned initial state. A class without a usable row has probability 0.
+    meta-learned initial state. A class without a usable row has probability 0. A `task_state` of another export answers
+    with probabilities NaN and labels -1, and leaves the other tasks of the request as they are.
 
     Args:
         model: a FewShotModel for classification, with a fixed `way`.
+        version: of the export, part of the fingerprint that its task states carry.
 
     Raises:
         ValueError: for a regression model, or one without a fixed `way`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, version=1):
         if model.target_size is not None or model.way is None:
             raise ValueError(
                 f"Expected a classification model with a fixed `way`. Received: way={model.way}, "
@@ -38,14 +39,12 @@ class ServedModel:
         images = tf.TensorSpec((None, None) + model.input_shape, tf.float32)
         labels = tf.TensorSpec((None, None), tf.int64)
         state = tf.function(model.adapt, autograph=False).get_concrete_function(images, labels).structured_outputs
-        self._state_shapes = {name: tuple(state[name].shape[1:]) for name in sorted(state)}
-        self.fixed_state_size = sum(math.prod(shape) for shape in self._state_shapes.values() if not _is_per_row(shape))
-        self.row_state_size = sum(math.prod(shape[1:]) for shape in self._state_shapes.values() if _is_per_row(shape))
-        state_size = None if self.row_state_size else self.fixed_state_size
+        shapes = {name: entry.shape[1:] for name, entry in state.items()}
+        self.layout = TaskStateLayout(shapes, fingerprint(model, version))
         self.signatures = {
             "adapt": self._function(self._adapt, support_images=images, support_labels=labels),
             "predict": self._function(
-                self._predict, task_state=tf.TensorSpec((None, state_size), tf.float32), query_images=images
+                self._predict, task_state=tf.TensorSpec((None, self.layout.size), tf.float32), query_images=images
             ),
             "adapt_and_predict": self._function(
                 self._adapt_and_predict, support_images=images, support_labels=labels, query_images=images
@@ -65,15 +64,22 @@ class ServedModel:
         state = self._model.adapt(images, labels)
         usable = episode.usable_rows(labels, self._model.way)
         return {
-            "task_state": self._flatten(state),
+            "task_state": self.layout.flatten(state),
             "support_loss": self._support_loss(state, images, tf.where(usable, labels, episode.PADDING_LABEL)),
             "support_count": tf.reduce_sum(tf.cast(usable, tf.int64), axis=1),
         }
 
     def _predict(self, task_state, query_images):
-        with tf.control_dependencies([self._check_state(task_state)]):
-            state = self._unflatten(tf.identity(task_state))
-        return self._answers(state, query_images, tf.shape(task_state)[0])
+        message = f"`task_state` must have {self.layout.describe_size()} numbers per task: a state of this export."
+        fits = self.layout.fits(tf.shape(task_state)[1])
+        with tf.control_dependencies([_require(fits, message, task_state)]):
+            state, valid = self.layout.unflatten(tf.identity(task_state))
+        answers = self._answers(state, query_images, tf.shape(task_state)[0])
+        # Not an error: it would fail the requests of others that the server merged with this one.
+        return {
+            "probabilities": tf.where(valid[:, None, None], answers["probabilities"], float("nan")),
+            "labels": tf.where(valid[:, None], answers["labels"], tf.constant(episode.PADDING_LABEL, tf.int64)),
+        }
 
     def _adapt_and_predict(self, support_images, support_labels, query_images):
         images, labels = self._checked_support(support_images, support_labels)
@@ -121,51 +127,6 @@ class ServedModel:
             return episode.cross_entropy(tf.where(weights > 0, row_labels, episode.PADDING_LABEL), logits)
 
         return map_tasks(one_task, (state, images, labels), tf.TensorSpec([], tf.float32))
-
-    def _check_state(self, task_state):
-        fixed, per_row, size = self.fixed_state_size, self.row_state_size, tf.shape(task_state)[1]
-        if not per_row:
-            message = f"`task_state` must have {fixed} numbers per task: the state of this export."
-            return _require(size == fixed, message, task_state)
-        message = f"`task_state` must have {fixed} + {per_row} S numbers per task, S > 0: the state of this export."
-        fits = tf.logical_and(size > fixed, (size - fixed) % per_row == 0)
-        return _require(fits, message, task_state)
-
-    def _flatten(self, state):
-        num_tasks = tf.shape(state[next(iter(self._state_shapes))])[0]
-        num_rows = self._num_rows(state)
-        parts = [
-            tf.reshape(state[name], [num_tasks, size])
-            for name, size in zip(self._state_shapes, self._part_sizes(num_rows))
-        ]
-        return tf.concat(parts, axis=1)  # [T, P]
-
-    def _unflatten(self, task_state):
-        num_rows = (tf.shape(task_state)[1] - self.fixed_state_size) // max(self.row_state_size, 1)
-        sizes = self._part_sizes(num_rows)
-        parts = tf.split(task_state, sizes, axis=1, num=len(sizes))
-        shapes = self._state_shapes.items()
-        return {
-            name: tf.reshape(part, [-1, *(num_rows if size is None else size for size in shape)])
-            for part, (name, shape) in zip(parts, shapes)
-        }
-
-    def _num_rows(self, state):
-        """Support rows S of a state; 0 where no entry has that dimension."""
-        per_row = [name for name, shape in self._state_shapes.items() if _is_per_row(shape)]
-        return tf.shape(state[per_row[0]])[1] if per_row else 0
-
-    def _part_sizes(self, num_rows):
-        """Numbers per task of each entry of the state, in their order."""
-        return [
-            num_rows * math.prod(shape[1:]) if _is_per_row(shape) else math.prod(shape)
-            for shape in self._state_shapes.values()
-        ]
-
-
-def _is_per_row(shape):
-    """Whether an entry [T, S, ...] of a task state grows with the support set."""
-    return bool(shape) and shape[0] is None
 
 
 def _require(condition, message, tensor):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import saved_model, signatures
+from export import saved_model, signatures, task_state
 from tests import descriptors
 from tests.descriptors import METHODS, WAY, episode
 
@@ -39,10 +39,33 @@ def test_adapt_then_predict_is_adapt_and_predict(served):
     request = request_of(x)
     queries = request.pop("query_images")
     state = served.signatures["adapt"](**request)["task_state"]
-    assert state.shape == (3, served.fixed_state_size)
+    assert state.shape == (3, served.layout.fixed_size + 2 * WAY * served.layout.row_size)
     answers = served.signatures["predict"](task_state=state, query_images=queries)
     at_once = served.signatures["adapt_and_predict"](**request, query_images=queries)
     np.testing.assert_allclose(answers["probabilities"], at_once["probabilities"], rtol=1e-4, atol=1e-6)
+
+
+def test_a_state_of_another_export_answers_nan_and_leaves_its_neighbour(served):
+    x, _ = episode(num_tasks=2)
+    request = request_of(x)
+    queries = request.pop("query_images")
+    state = served.signatures["adapt"](**request)["task_state"].numpy()
+    expected = served.signatures["predict"](task_state=tf.constant(state), query_images=queries)["probabilities"]
+    for position, value in ((0, state[0, 0] + 1), (3, state[0, 3] + 1), (-1, np.nan)):
+        changed = state.copy()
+        changed[0, position] = value
+        answers = served.signatures["predict"](task_state=tf.constant(changed), query_images=queries)
+        assert np.isnan(answers["probabilities"][0]).all() and (answers["labels"][0].numpy() == -1).all()
+        np.testing.assert_allclose(answers["probabilities"][1], expected[1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_fingerprint_is_that_of_weights_config_and_version():
+    model = descriptors.build(METHODS[0])
+    first = task_state.fingerprint(model, 1)
+    assert first == task_state.fingerprint(descriptors.build(METHODS[0]), 1)
+    assert first != task_state.fingerprint(model, 2)
+    model.trainable_variables[0].assign(model.trainable_variables[0] * 1.0001)
+    assert first != task_state.fingerprint(model, 1)
 
 
 def test_an_empty_support_set_is_answered(served):
@@ -101,7 +124,7 @@ def test_versions_count_up_and_are_never_overwritten(tmp_path):
     assert saved_model.export(model, tmp_path, metadata={"note": "second"}).name == "5"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
     sidecar = json.loads((tmp_path / "5" / saved_model.SIDECAR_FILE).read_text())
-    assert sidecar["note"] == "second" and sidecar["way"] == WAY and sidecar["task_state_size"] == WAY * 4 + WAY
+    assert sidecar["note"] == "second" and sidecar["way"] == WAY and sidecar["task_state"]["fixed_size"] == 4 + WAY * 4 + WAY
     with pytest.raises(ValueError, match="`version` must be a positive int that .* does not hold yet. Received: 4"):
         saved_model.export(model, tmp_path, version=4)
 
