@@ -18,6 +18,8 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _WAY = flags.DEFINE_integer("way", None, "Classes per task: any for methods with a variable way (default 5).", 2)
 _VERSION = flags.DEFINE_integer("version", None, "Version to write; one more than the highest there when left out.", 1)
 
+INK_DATASETS = ("omniglot", "glyphs")
+
 
 def load_with_way(source, way=None):
     """The model with a fixed way. Raises ValueError where its method cannot serve that way."""
@@ -31,6 +33,11 @@ def load_with_way(source, way=None):
     return model
 
 
+def is_ink(dataset):
+    """Whether a model was trained on ink as 1, so that image files of dark ink on light paper must be inverted."""
+    return dataset["name"] in INK_DATASETS or bool(dataset["options"].get("invert"))
+
+
 def main(argv):
     logging.set_verbosity(logging.WARNING)
     if len(argv) > 1:
@@ -42,7 +49,9 @@ def main(argv):
         model = load_with_way(source, _WAY.value)
         metadata = preset_metadata(source)
         figures = {"dataset": metadata["config"]["dataset"], "figures": metadata.get("figures", [])}
-        target = saved_model.export(model, _OUTPUT_DIR.value, _VERSION.value, figures)
+        target = saved_model.export(
+            model, _OUTPUT_DIR.value, _VERSION.value, figures, invert=is_ink(metadata["config"]["dataset"])
+        )
     except (ValueError, saved_model.ExportError) as error:
         sys.exit(f"error: {error}")
     print(

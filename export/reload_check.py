@@ -17,7 +17,7 @@ class _Blocker(importlib.abc.MetaPathFinder):
 
 
 def main(folder, requests_path, answers_path):
-    """Feeds the requests to every signature; `predict` gets the state that `adapt` answered."""
+    """Feeds the requests to every signature whose inputs they hold; `predict` gets the state that `adapt` answered."""
     sys.meta_path.insert(0, _Blocker())
     import numpy as np
     import tensorflow as tf
@@ -29,6 +29,8 @@ def main(folder, requests_path, answers_path):
     for name in sorted(loaded.signatures):  # adapt comes first
         function = loaded.signatures[name]
         wanted = function.structured_input_signature[1]
+        if not set(wanted) <= set(tensors):
+            continue
         outputs = function(**{key: tensors[key] for key in wanted})
         tensors.update({key: value for key, value in outputs.items() if key == "task_state"})
         answers.update({f"{name}/{key}": value.numpy() for key, value in outputs.items()})

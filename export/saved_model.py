@@ -23,7 +23,7 @@ class ExportError(RuntimeError):
     """The export does not answer as the model does; nothing was left behind."""
 
 
-def export(model, output_dir, version=None, metadata=None):
+def export(model, output_dir, version=None, metadata=None, invert=False):
     """Writes `<output_dir>/<version>/`, after a fresh process without this package gave the same answers from it.
 
     Args:
@@ -31,6 +31,7 @@ def export(model, output_dir, version=None, metadata=None):
         output_dir: folder of the model; made where missing.
         version: int; one more than the highest there when None.
         metadata: dict for the sidecar, as plain data.
+        invert: whether image files are dark ink on light paper, to turn into ink 1 and paper 0.
 
     Returns:
         The version folder, a pathlib.Path.
@@ -42,7 +43,7 @@ def export(model, output_dir, version=None, metadata=None):
     output_dir = pathlib.Path(output_dir)
     version = _next_version(output_dir) if version is None else _checked_version(output_dir, version)
     target = output_dir / str(version)
-    served = ServedModel(model, version)
+    served = ServedModel(model, version, invert)
     check_graph(served.signatures)
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,7 @@ def check_graph(signatures):
 
 def verify(model, served, folder):
     """Raises ExportError unless a fresh process answers from `folder` as the Python model does."""
-    requests = _requests(model)
+    requests = _requests(served, model)
     expected = _python_answers(model, served, requests)
     answers = reload_and_answer(folder, requests)
     for name, value in expected.items():
@@ -107,31 +108,53 @@ def reload_and_answer(folder, requests):
             return dict(answers)
 
 
-def _requests(model, num_tasks=3, shot=2, num_queries=7):
+def _requests(served, model, num_tasks=3, shot=2, num_queries=7):
     """Two ordinary tasks and one with padding, from a fixed seed."""
     rng = np.random.default_rng(0)
     rows = model.way * shot
     labels = np.tile(np.arange(model.way, dtype=np.int64), (num_tasks, shot))
     labels[-1, model.way :] = -1
-    return {
+    requests = {
         "support_images": rng.random((num_tasks, rows, *model.input_shape), dtype=np.float32),
         "support_labels": labels,
         "query_images": rng.random((num_tasks, num_queries, *model.input_shape), dtype=np.float32),
     }
+    if "embed" in served.signatures:
+        requests["images"] = requests["query_images"][0]
+    if "adapt_and_predict_image_bytes" in served.signatures:
+        for part in ("support", "query"):
+            requests[f"{part}_image_bytes"] = _png_files(requests[f"{part}_images"])
+    return requests
+
+
+def _png_files(images):
+    """Images [T, rows, H, W, C] as PNG files: bytes [T, rows]."""
+    pixels = (255 * images).round().astype(np.uint8)
+    return np.array([[tf.io.encode_png(image).numpy() for image in task] for task in pixels])
 
 
 def _python_answers(model, served, requests):
-    support = tf.constant(requests["support_images"]), tf.constant(requests["support_labels"])
-    state = model.adapt(*support)
-    probabilities = tf.nn.softmax(model.predict_with(state, tf.constant(requests["query_images"]))).numpy()
-    counts = np.sum(requests["support_labels"] >= 0, axis=1)
-    return {
+    """What the Python model answers, by signature and output."""
+
+    def probabilities(support, query):
+        state = model.adapt(tf.constant(support), tf.constant(requests["support_labels"]))
+        return tf.nn.softmax(model.predict_with(state, tf.constant(query))).numpy(), state
+
+    expected, state = probabilities(requests["support_images"], requests["query_images"])
+    answers = {
         "adapt/task_state": served.layout.flatten(state).numpy(),
-        "adapt/support_count": counts,
-        "predict/probabilities": probabilities,
-        "adapt_and_predict/probabilities": probabilities,
-        "serving_default/probabilities": probabilities,
+        "adapt/support_count": np.sum(requests["support_labels"] >= 0, axis=1),
+        "predict/probabilities": expected,
+        "adapt_and_predict/probabilities": expected,
+        "serving_default/probabilities": expected,
     }
+    if "embed" in served.signatures:
+        embeddings = model.backbone(requests["images"], training=False).numpy()
+        answers["embed/embeddings"] = embeddings.reshape(len(embeddings), -1)
+    if "adapt_and_predict_image_bytes" in served.signatures:
+        decoded = (served.decode(tf.constant(requests[f"{part}_image_bytes"])) for part in ("support", "query"))
+        answers["adapt_and_predict_image_bytes/probabilities"] = probabilities(*decoded)[0]
+    return answers
 
 
 def _sidecar(model, served, metadata):
@@ -139,7 +162,8 @@ def _sidecar(model, served, metadata):
         "method": type(model).__name__,
         "way": model.way,
         "input_shape": list(model.input_shape),
-        "inputs": "float32 from 0 to 1; ink is 1",
+        "inputs": "float32 from 0 to 1",
+        "image_files": f"PNG, JPEG, GIF or BMP, resized{'; dark ink on light paper becomes ink 1' if served.invert else ''}",
         "task_state": served.layout.to_json(),
         "transductive": model.transductive,
         "batch_norm_mode": model.batch_norm_mode,

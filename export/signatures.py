@@ -4,8 +4,11 @@ T tasks, S support rows, Q query rows, N ways, P numbers of task state; P is a +
 each support row. Every input and output leads with T, because TensorFlow Serving merges requests along the first dimension.
 """
 
+import math
+
 import tensorflow as tf
 
+from export.preprocessing import decode_images
 from export.task_state import TaskStateLayout, fingerprint
 from zoo.core import episode
 from zoo.core.taskwise import map_tasks, usable_support
@@ -21,18 +24,19 @@ class ServedModel:
     Args:
         model: a FewShotModel for classification, with a fixed `way`.
         version: of the export, part of the fingerprint that its task states carry.
+        invert: whether image files are dark ink on light paper, for models that take ink for 1.
 
     Raises:
         ValueError: for a regression model, or one without a fixed `way`.
     """
 
-    def __init__(self, model, version=1):
+    def __init__(self, model, version=1, invert=False):
         if model.target_size is not None or model.way is None:
             raise ValueError(
                 f"Expected a classification model with a fixed `way`. Received: way={model.way}, "
                 f"target_size={model.target_size}"
             )
-        self._model = model
+        self._model, self.invert = model, invert
         # The tf.Variables are saved, and not the Keras object, so that its Python code is no part of the export.
         self.module = tf.Module()
         self.module.weights = [variable.value for variable in model.variables]
@@ -51,6 +55,14 @@ class ServedModel:
             ),
         }
         self.signatures["serving_default"] = self.signatures["adapt_and_predict"]
+        if model.input_shape[-1] in (1, 3) and len(model.input_shape) == 3:
+            files = tf.TensorSpec((None, None), tf.string)
+            self.signatures["adapt_and_predict_image_bytes"] = self._function(
+                self._adapt_and_predict_files, support_image_bytes=files, support_labels=labels, query_image_bytes=files
+            )
+        if model.has_embedding:
+            flat_images = tf.TensorSpec((None,) + model.input_shape, tf.float32)
+            self.signatures["embed"] = self._function(self._embed, images=flat_images)
 
     @staticmethod
     def _function(function, **specs):
@@ -85,6 +97,21 @@ class ServedModel:
         images, labels = self._checked_support(support_images, support_labels)
         return self._answers(self._model.adapt(images, labels), query_images, tf.shape(support_images)[0])
 
+    def _adapt_and_predict_files(self, support_image_bytes, support_labels, query_image_bytes):
+        support, query = self.decode(support_image_bytes), self.decode(query_image_bytes)
+        return self._adapt_and_predict(support, support_labels, query)
+
+    def decode(self, files):
+        """Image files, string [T, rows] -> float32 [T, rows, *input_shape], as the model was trained on them."""
+        return decode_images(files, self._model.input_shape, self.invert)
+
+    def _embed(self, images):
+        message = f"`images` must be [B, {self._image_size()}] with B > 0."
+        fits = tf.reduce_all(tf.equal(tf.shape(images)[1:], self._model.input_shape))
+        with tf.control_dependencies([_require(tf.logical_and(fits, tf.shape(images)[0] > 0), message, images)]):
+            embeddings = self._model.backbone(tf.identity(images), training=False)
+        return {"embeddings": tf.reshape(embeddings, [tf.shape(images)[0], math.prod(embeddings.shape[1:])])}
+
     # ---- their parts
 
     def _checked_support(self, images, labels):
@@ -98,11 +125,12 @@ class ServedModel:
         return images, labels
 
     def _check_images(self, name, images):
-        wanted = ", ".join(str(size) for size in self._model.input_shape)
         fits = tf.reduce_all(tf.equal(tf.shape(images)[2:], self._model.input_shape))
-        return _require(
-            tf.logical_and(fits, tf.shape(images)[0] > 0), f"`{name}` must be [T, rows, {wanted}] with T > 0.", images
-        )
+        message = f"`{name}` must be [T, rows, {self._image_size()}] with T > 0."
+        return _require(tf.logical_and(fits, tf.shape(images)[0] > 0), message, images)
+
+    def _image_size(self):
+        return ", ".join(str(size) for size in self._model.input_shape)
 
     def _answers(self, state, query_images, num_tasks):
         message = "`query_images` must have as many tasks as the support set or task state."

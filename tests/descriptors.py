@@ -24,6 +24,7 @@ class Method:
         variable_way: whether `way` may be None.
         state: names and shapes, without T, of the task state for way 3.
         trains_on_padding: whether training episodes may hold padded rows as it is built here.
+        exact_gradient: whether training follows the gradient of the loss; False where the paper makes parts constants.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Method:
     variable_way: bool
     state: dict
     trains_on_padding: bool
+    exact_gradient: bool = True
 
 
 def _backbone(**options):
@@ -48,6 +50,21 @@ _MAML_STATE = {
     "class_counts": (WAY,),
 }
 
+_NORM_STATE = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+def _reptile(**options):
+    backbone = zoo.backbones.strided_conv4(IMAGE_SHAPE, filters=4, scale=True, pooling="flatten")
+    # Adam divides by gradients that are near 0 here: rounding would show. tests/optimization_based has it.
+    sgd = dict(inner_optimizer="sgd", inner_learning_rate=0.5)
+    return zoo.Reptile(backbone, way=WAY, num_inner_steps_test=5, **sgd, **options)
+
+
+_REPTILE_STATE = {
+    **_MAML_STATE,
+    **{f"norm_{block}/{name}": (4,) for block in range(1, 5) for name in ("gamma", "beta")},
+}
+
 METHODS = [
     Method(
         "prototypical_network",
@@ -58,12 +75,107 @@ METHODS = [
         trains_on_padding=True,
     ),
     Method(
+        "matching_network",
+        lambda: zoo.MatchingNetwork(_backbone(), way=WAY),
+        transductive=False,
+        variable_way=True,
+        state={"keys": (6, 4), "labels": (6, WAY), "class_counts": (WAY,)},
+        trains_on_padding=True,
+    ),
+    Method(
+        "matching_network_fce",
+        lambda: zoo.FullContextMatchingNetwork(_backbone(), way=WAY, num_processing_steps=2),
+        transductive=False,
+        variable_way=True,
+        state={"keys": (6, 4), "labels": (6, WAY), "class_counts": (WAY,)},
+        trains_on_padding=True,
+    ),
+    Method(
+        "siamese_network",
+        lambda: zoo.SiameseNetwork(_backbone(), way=WAY, l2={"conv_1": 1e-3, "similarity": 1e-2}),
+        transductive=False,
+        variable_way=True,
+        state={"embeddings": (2 * WAY, 4), "labels": (2 * WAY, WAY), "class_counts": (WAY,)},
+        trains_on_padding=True,
+    ),
+    Method(
+        "siamese_network_without_norm",
+        lambda: zoo.SiameseNetwork(zoo.backbones.mlp(IMAGE_SHAPE, hidden_sizes=(8,)), way=WAY),
+        transductive=False,
+        variable_way=True,
+        state={"embeddings": (2 * WAY, 8), "labels": (2 * WAY, WAY), "class_counts": (WAY,)},
+        trains_on_padding=True,
+    ),
+    Method(
+        "relation_network",
+        lambda: zoo.RelationNetwork(zoo.backbones.relation_encoder(IMAGE_SHAPE, filters=4), way=WAY),
+        transductive=True,
+        variable_way=True,
+        state={"class_maps": (WAY, 2, 2, 4), "class_counts": (WAY,)},
+        trains_on_padding=True,
+    ),
+    Method(
         "maml",
         lambda: zoo.MAML(_backbone(statistics="batch"), way=WAY, num_inner_steps=2, inner_learning_rate=0.5),
         transductive=True,
         variable_way=False,
         state=_MAML_STATE,
         trains_on_padding=False,
+    ),
+    Method(
+        "fomaml",
+        lambda: zoo.FOMAML(_backbone(statistics="batch"), way=WAY, num_inner_steps=2, inner_learning_rate=0.5),
+        transductive=True,
+        variable_way=False,
+        state=_MAML_STATE,
+        trains_on_padding=False,
+        exact_gradient=False,
+    ),
+    Method(
+        "anil",
+        lambda: zoo.ANIL(_backbone(statistics="batch"), way=WAY, num_inner_steps=3, inner_learning_rate=0.5),
+        transductive=True,
+        variable_way=False,
+        state={"head/kernel": (4, WAY), "head/bias": (WAY,), "class_counts": (WAY,)},
+        trains_on_padding=False,
+    ),
+    Method(
+        "meta_sgd",
+        lambda: zoo.MetaSGD(_backbone(statistics="batch"), way=WAY, inner_learning_rate=(0.1, 0.5)),
+        transductive=True,
+        variable_way=False,
+        state=_MAML_STATE,
+        trains_on_padding=False,
+    ),
+    Method(
+        "reptile",
+        _reptile,
+        transductive=False,
+        variable_way=False,
+        state={**_REPTILE_STATE, "support_x": (6, *IMAGE_SHAPE), "support_usable": (6,)},
+        trains_on_padding=True,
+        exact_gradient=False,
+    ),
+    Method(
+        "reptile_transductive",
+        lambda: _reptile(evaluation="transductive"),
+        transductive=True,
+        variable_way=False,
+        state=_REPTILE_STATE,
+        trains_on_padding=True,
+        exact_gradient=False,
+    ),
+    Method(
+        "lstm_meta_learner",
+        lambda: zoo.LSTMMetaLearner(_backbone(momentum=0.1), way=WAY, num_inner_steps=3, hidden_size=4),
+        transductive=False,
+        variable_way=False,
+        state={
+            **_MAML_STATE,
+            **{f"norm_{block}/{name}": (4,) for block in range(1, 5) for name in _NORM_STATE},
+        },
+        trains_on_padding=True,
+        exact_gradient=False,
     ),
     Method(
         "maml_without_norm",
@@ -86,6 +198,55 @@ METHODS = [
         },
         trains_on_padding=True,
     ),
+    Method(
+        "mann",
+        lambda: zoo.MANN(
+            zoo.backbones.pixels(IMAGE_SHAPE), WAY, memory_slots=8, memory_width=6, num_read_heads=2, controller_size=16
+        ),
+        transductive=False,
+        variable_way=False,
+        state={
+            "memory": (8, 6),
+            "usage": (8,),
+            "read_weights": (2, 8),
+            "read": (12,),
+            "h": (16,),
+            "c": (16,),
+            "last_label": (WAY,),
+            "class_counts": (WAY,),
+        },
+        trains_on_padding=True,
+    ),
+    Method(
+        "lstm_baseline",
+        lambda: zoo.LSTMBaseline(zoo.backbones.pixels(IMAGE_SHAPE), WAY, controller_size=32),
+        transductive=False,
+        variable_way=False,
+        state={"h": (32,), "c": (32,), "last_label": (WAY,), "class_counts": (WAY,)},
+        trains_on_padding=True,
+    ),
+    Method(
+        "meta_network",
+        # Starts above the noise that `build` adds, or the fast filters may all be silent behind their ReLU.
+        lambda: zoo.MetaNetwork(
+            _two_plain_blocks(),
+            way=WAY,
+            num_chunks=4,
+            initializer={"class_name": "RandomNormal", "config": {"stddev": 0.3}},
+        ),
+        transductive=False,
+        variable_way=False,
+        # 9 * 4 + 9 * 4 * 4 convolution weights, 64 * 64 of the hidden layer and, for b, 64 * 3 of the softmax layer
+        state={
+            "keys": (2 * WAY, 64),
+            "memory": (2 * WAY, 4468),
+            "task_weights": (4276,),
+            "usable": (2 * WAY,),
+            "class_counts": (WAY,),
+        },
+        trains_on_padding=True,
+        exact_gradient=False,
+    ),
 ]
 
 
@@ -95,7 +256,7 @@ def build(method, seed=0):
     model = method.build()
     rng = np.random.default_rng(seed)
     for variable in model.variables:
-        if "moving_variance" not in variable.path:
+        if variable.trainable or variable.path.endswith("moving_mean"):
             variable.assign(variable + 0.1 * rng.standard_normal(variable.shape).astype(variable.dtype))
     return model
 

@@ -29,13 +29,18 @@ def test_named_presets_exist_and_every_preset_is_in_the_table():
         assert f"(zoo/presets/{name}/card.md)" in README
 
 
+def test_every_method_is_in_the_table():
+    for name in zoo.METHODS:
+        assert f"| [`{name}`](" in README, name
+
+
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert pathlib.Path(target).exists(), target
 
 
 def test_tables_were_written_by_their_commands():
-    for marker in ("figures", "training_step", "sampler"):
+    for marker in ("methods", "figures", "training_step", "sampler"):
         (section,) = re.findall(rf"<!-- {marker} -->\n(.*?)<!-- /{marker} -->", README, re.DOTALL)
         assert section.count("\n|") >= 4, marker
 

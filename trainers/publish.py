@@ -1,7 +1,7 @@
-"""Makes an evaluated run a preset of the package, and brings README's table of figures up to date.
+"""Makes an evaluated run a preset of the package, and brings README's tables of methods and figures up to date.
 
 python -m trainers.publish --workdir=DIR --preset=NAME    writes model.json, model.weights.h5 and card.md
-python -m trainers.publish                                README's table alone, from the presets that are there
+python -m trainers.publish                                README's tables alone, from the presets that are there
 """
 
 import pathlib
@@ -11,12 +11,12 @@ import sys
 from absl import app, flags
 
 import zoo
-from trainers import report
+from trainers import catalogue, report
 from zoo.presets import loader
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Evaluated training run to publish.")
 _PRESET = flags.DEFINE_string("preset", None, "Name: {method}_{backbone}_{dataset}_{way}way_{shot}shot.")
-_README = flags.DEFINE_string("readme", "README.md", "File with the figures mark.")
+_README = flags.DEFINE_string("readme", "README.md", "File with the marks of the two tables.")
 
 MAX_BYTES = 1_000_000
 
@@ -49,6 +49,7 @@ def main(argv):
         if _WORKDIR.value:
             print(publish(_WORKDIR.value, _PRESET.value))
         metadata = {name: loader.preset_metadata(name) for name in zoo.list_presets()}
+        report.replace_section(_README.value, "methods", catalogue.methods_table(metadata))
         report.replace_section(_README.value, "figures", report.presets_table(metadata))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

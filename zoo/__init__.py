@@ -3,9 +3,38 @@
 from zoo import backbones, datasets
 from zoo.core.batch_norm import BatchNorm
 from zoo.core.few_shot_model import FewShotModel
+from zoo.metric_based.matching_network import FullContextMatchingNetwork, MatchingNetwork
 from zoo.metric_based.prototypical_network import PrototypicalNetwork
+from zoo.metric_based.relation_network import RelationNetwork
+from zoo.metric_based.siamese_network import SiameseNetwork
+from zoo.model_based.lstm_baseline import LSTMBaseline
+from zoo.model_based.mann import MANN
+from zoo.model_based.meta_network import MetaNetwork
+from zoo.optimization_based.anil import ANIL
+from zoo.optimization_based.fomaml import FOMAML
+from zoo.optimization_based.lstm_meta_learner import LSTMMetaLearner
 from zoo.optimization_based.maml import MAML
+from zoo.optimization_based.meta_sgd import MetaSGD
+from zoo.optimization_based.reptile import Reptile
 from zoo.presets import from_preset, list_presets
 
 # Every method by the name that configs use.
-METHODS = {cls.__name__: cls for cls in (PrototypicalNetwork, MAML)}
+METHODS = {
+    cls.__name__: cls
+    for cls in (
+        SiameseNetwork,
+        MatchingNetwork,
+        FullContextMatchingNetwork,
+        RelationNetwork,
+        PrototypicalNetwork,
+        MANN,
+        LSTMBaseline,
+        MetaNetwork,
+        LSTMMetaLearner,
+        MAML,
+        FOMAML,
+        ANIL,
+        MetaSGD,
+        Reptile,
+    )
+}

@@ -124,7 +124,11 @@ def test_versions_count_up_and_are_never_overwritten(tmp_path):
     assert saved_model.export(model, tmp_path, metadata={"note": "second"}).name == "5"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
     sidecar = json.loads((tmp_path / "5" / saved_model.SIDECAR_FILE).read_text())
-    assert sidecar["note"] == "second" and sidecar["way"] == WAY and sidecar["task_state"]["fixed_size"] == 4 + WAY * 4 + WAY
+    assert (
+        sidecar["note"] == "second"
+        and sidecar["way"] == WAY
+        and sidecar["task_state"]["fixed_size"] == 4 + WAY * 4 + WAY
+    )
     with pytest.raises(ValueError, match="`version` must be a positive int that .* does not hold yet. Received: 4"):
         saved_model.export(model, tmp_path, version=4)
 

@@ -12,6 +12,8 @@ class EmbeddingModel(FewShotModel):
     the batch that the code of the metric-based papers gives it.
     """
 
+    has_embedding = True
+
     def adapt_embeddings(self, embeddings, support_y, training=False):
         """`adapt` on embedded support rows: [T, S, ...], int64 [T, S] -> task state."""
         raise NotImplementedError(f"{type(self).__name__} must define `adapt_embeddings`.")

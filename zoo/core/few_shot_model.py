@@ -22,6 +22,8 @@ class FewShotModel(keras.Model):
 
     # Whether adapted models may be asked about another number of classes than they were trained with.
     supports_variable_way = False
+    # Whether the backbone alone gives embeddings that mean something without a task: the metric-based methods.
+    has_embedding = False
     # Inter-op parallelism pays when the tasks of a batch are independent subgraphs; trainers set the threads from it.
     maps_over_tasks = False
 

@@ -58,6 +58,7 @@ class RelationNetwork(TaskwiseModel):
     """
 
     supports_variable_way = True
+    has_embedding = True
 
     def __init__(
         self,

@@ -1,0 +1,27 @@
+"""LSTM on Omniglot, streams of 50 images of 5 classes, one-hot labels: what MANN is without its memory.
+
+Paper: Santoro et al., ICML 2016, http://proceedings.mlr.press/v48/santoro16.pdf, table 1: 24.4, 49.5, 55.3, 61.0, 63.6 % at the
+  1st to 5th presentation of a class and 62.5 % at the 10th (random split of the characters). Here: background split.
+Differs from the paper: as configs/mann_omniglot_5way.py, whose data, steps and optimizer these are.
+Cost: under 20 minutes on 2 CPU cores.
+Command: python -m trainers.train --config=configs/lstm_baseline_omniglot_5way.py --workdir=runs/lstm_baseline_omniglot_5way
+To reach: nothing; it is there to be compared with MANN after the same number of steps.
+"""
+
+from configs import common
+
+
+def get_config():
+    config = common.get_omniglot_config()
+    config.dataset.options.image_size = 20
+    config.train = {"way": 5, "shot": 10, "query": 1, "tasks": 16}
+    config.model.method = "LSTMBaseline"
+    config.model.options = {"way": 5, "label_encoding": "one_hot"}
+    config.model.backbone = "pixels"
+    config.model.backbone_options = {"input_shape": (20, 20, 1)}
+    config.outer.learning_rate = 1e-3
+    config.outer.num_steps = 14000
+    config.validation = {"way": 5, "shot": 10, "query": 1, "tasks": 16, "episodes": 160, "every": 1000}
+    config.evaluation.tasks = 20
+    config.evaluation.protocols = {"5way_10shot": {"way": 5, "shot": 10, "query": 1, "overrides": {}}}
+    return config

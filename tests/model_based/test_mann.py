@@ -1,0 +1,389 @@
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from tests import descriptors
+from tests.descriptors import IMAGE_SHAPE, WAY
+from zoo.model_based import label_stream, mann
+
+SLOTS, WIDTH, HEADS, UNITS = 8, 6, 2, 16
+
+
+def small(cls=zoo.MANN, seed=0, **options):
+    """A small model with all weights moved off their start."""
+    keras.utils.set_random_seed(seed)
+    sizes = dict(memory_slots=SLOTS, memory_width=WIDTH, num_read_heads=HEADS) if cls is zoo.MANN else {}
+    model = cls(zoo.backbones.pixels(IMAGE_SHAPE), WAY, controller_size=UNITS, **{**sizes, **options})
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(variable + 0.3 * rng.standard_normal(variable.shape))
+    return model
+
+
+@pytest.fixture
+def float64():
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+# ---- the method in NumPy, float64, one task, from the paper's equations
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x):
+    exponents = np.exp(x - x.max(axis=-1, keepdims=True))
+    return exponents / exponents.sum(axis=-1, keepdims=True)
+
+
+class Reference:
+    def __init__(self, model):
+        self.weights = {
+            "/".join(v.path.split("/")[-2:]): v.numpy().astype(np.float64) for v in model.trainable_variables
+        }
+        self.decay, self.feed_read = model.usage_decay, model.feed_read
+        self.shared = model.least_used_slots == "shared"
+
+    def start(self):
+        first = np.eye(SLOTS)[0]
+        return dict(
+            memory=np.full((SLOTS, WIDTH), 1e-6),
+            usage=first,
+            read_weights=np.stack([first] * HEADS),
+            read=np.zeros(HEADS * WIDTH),
+            h=np.zeros(UNITS),
+            c=np.zeros(UNITS),
+        )
+
+    def step(self, s, x, y_before):
+        w = self.weights
+        recurrent = np.concatenate([s["h"], s["read"]]) if self.feed_read else s["h"]
+        gates = np.concatenate([x, y_before]) @ w["input/kernel"] + w["input/bias"] + recurrent @ w["recurrent/kernel"]
+        i, f, z, o = np.split(gates, 4)
+        c = sigmoid(f + 1) * s["c"] + sigmoid(i) * np.tanh(z)
+        h = sigmoid(o) * np.tanh(c)
+        k = np.tanh(h @ w["key/kernel"] + w["key/bias"]).reshape(HEADS, WIDTH)
+        gate = sigmoid(h @ w["write_gate/kernel"] + w["write_gate/bias"])
+        order = np.argsort(s["usage"].round(6), kind="stable")[:HEADS]
+        memory = s["memory"].copy()
+        memory[order[0]] = 0
+        w_w = np.zeros((HEADS, SLOTS))
+        for head in range(HEADS):
+            w_lu = np.zeros(SLOTS)
+            w_lu[order if self.shared else order[head]] = 1
+            w_w[head] = gate[head] * s["read_weights"][head] + (1 - gate[head]) * w_lu
+            memory += np.outer(w_w[head], k[head])
+        w_r, read = np.zeros((HEADS, SLOTS)), []
+        for head in range(HEADS):
+            lengths = np.linalg.norm(memory, axis=1) * np.linalg.norm(k[head])
+            w_r[head] = softmax(memory @ k[head] / lengths)
+            read.append(w_r[head] @ memory)
+        usage = self.decay * s["usage"] + w_r.sum(axis=0) + w_w.sum(axis=0)
+        new = dict(memory=memory, usage=usage, read_weights=w_r, read=np.concatenate(read), h=h, c=c)
+        return new, np.concatenate([h, new["read"]]) @ w["output/kernel"] + w["output/bias"]
+
+    def run(self, support_x, support_y, query_x):
+        """State, logits of the stream [S, way], logits of the queries [Q, way]."""
+        state, y_before, stream = self.start(), np.zeros(WAY), []
+        for x, y in zip(support_x, support_y):
+            state, logits = self.step(state, x.ravel(), y_before)
+            stream.append(logits)
+            y_before = np.eye(WAY)[y]
+        return state, np.stack(stream), np.stack([self.step(state, x.ravel(), y_before)[1] for x in query_x])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"feed_read": False}, {"least_used_slots": "one_per_head"}, {"usage_decay": 0.5}],
+    ids=["paper", "read not fed", "one slot per head", "decay"],
+)
+def test_adaptation_and_prediction_against_a_numpy_reference(options):
+    """Streams of 12 rows on 8 slots, so that slots are erased and written again."""
+    model = small(**options)
+    x, y = descriptors.episode(shot=4, query=2)
+    state, logits = model.adapt(x["support_x"], x["support_y"]), model(x)
+    stream = model.presentation_logits(x["support_x"], x["support_y"])
+    loss, _ = model.compute_episode_loss(x, y, training=False)
+    losses = []
+    for task in range(2):
+        arrays = [x[key][task].numpy() for key in ("support_x", "support_y", "query_x")]
+        expected, expected_stream, expected_logits = Reference(model).run(*arrays)
+        for name, value in expected.items():
+            np.testing.assert_allclose(state[name][task], value, rtol=1e-5, atol=1e-5, err_msg=name)
+        p = softmax(np.concatenate([expected_stream, expected_logits]))
+        np.testing.assert_allclose(tf.nn.softmax(logits[task]), p[12:], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(tf.nn.softmax(stream[task]), p[:12], rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(state["last_label"][task], np.eye(WAY)[arrays[1][-1]])
+        labels = np.concatenate([arrays[1], y[task]])
+        losses.append(-np.log(p[np.arange(len(labels)), labels]).mean())
+    np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
+
+
+# ---- what goes wrong in other implementations
+
+
+@pytest.mark.parametrize("cls", [zoo.MANN, zoo.LSTMBaseline])
+def test_labels_arrive_one_step_late(cls):
+    model = small(cls)
+    x, _ = descriptors.episode(shot=2)
+    labels = x["support_y"].numpy()
+    changed = labels.copy()
+    changed[:, 3] = (labels[:, 3] + 1) % WAY
+    before, after = (model.presentation_logits(x["support_x"], tf.constant(y)).numpy() for y in (labels, changed))
+    np.testing.assert_array_equal(before[:, :4], after[:, :4])
+    assert (np.abs(before[:, 4:] - after[:, 4:]).max(axis=-1) > 1e-5).all()
+
+
+def one_step(model, **changes):
+    """(state before, state after) one step of one task from a random state."""
+    rng = np.random.default_rng(0)
+    state = {name: tf.constant(rng.random(v.shape), v.dtype) for name, v in model.initial_state(1).items()}
+    state.update(changes)
+    return state, model.step(state, tf.constant(rng.standard_normal((1, 4 * UNITS)), tf.float32))
+
+
+def test_no_gradient_flows_through_the_choice_of_slots_and_one_flows_through_the_rest():
+    model = small()
+    usage = tf.random.stateless_uniform([1, SLOTS], [0, 0])
+    read_weights = tf.random.stateless_uniform([1, HEADS, SLOTS], [0, 1])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([usage, read_weights])
+        _, state = one_step(model, usage=usage, read_weights=read_weights)
+        total = tf.reduce_sum(state["memory"] ** 2) + tf.reduce_sum(model.features(state) ** 2)
+    assert tape.gradient(total, usage) is None
+    assert np.abs(tape.gradient(total, read_weights)).max() > 1e-3
+    for layer in (model.key_layer, model.write_gate_layer):
+        assert np.abs(tape.gradient(total, layer.kernel)).max() > 1e-3
+
+
+def test_the_least_used_slot_alone_is_erased_and_the_least_used_are_written():
+    model = small()
+    model.write_gate_layer.bias.assign([-100.0, -100.0])  # write to the least used slots only
+    usage = tf.constant([[3.0, 2.0, 0.5, 4.0, 5.0, 0.1, 6.0, 7.0]])
+    before, after = one_step(model, usage=usage)
+    written = after["memory"][0] - before["memory"][0]
+    np.testing.assert_array_equal(np.flatnonzero(np.abs(written).max(axis=-1) > 1e-6), [2, 5])
+    np.testing.assert_allclose(after["memory"][0, 5], written[2], rtol=1e-5, atol=1e-6)  # 0 and not what was there
+
+
+def test_the_new_memory_is_read():
+    """From an empty memory the read must be of what this step writes."""
+    model = small()
+    state = model.initial_state(1)
+    state = model.step(state, tf.ones([1, 4 * UNITS]))
+    keys = tf.tanh(model.key_layer(state["h"]))
+    weights = tf.nn.softmax(mann.cosines(tf.reshape(keys, [1, HEADS, WIDTH]), state["memory"]))
+    np.testing.assert_allclose(state["read_weights"], weights, rtol=1e-5)
+    assert np.abs(state["read"]).max() > 1e-3
+
+
+def test_of_equally_used_slots_the_first_are_taken():
+    """Also where rounding makes them differ: eager and served code round differently."""
+    model = small()
+    for noise in (0.0, 3e-7, -3e-7):
+        chosen, erased = model._least_used(1.0 + noise * tf.range(SLOTS, dtype=tf.float32)[None] * tf.ones([2, 1]))
+        np.testing.assert_array_equal(chosen[:, 0], [[1, 1] + [0] * (SLOTS - 2)] * 2)
+        np.testing.assert_array_equal(erased, [[1] + [0] * (SLOTS - 1)] * 2)
+
+
+def test_cosines_by_hand():
+    memory = tf.constant([[[3.0, 4.0], [0.0, 0.0], [-2.0, 0.0]]])
+    np.testing.assert_allclose(mann.cosines(tf.constant([[[2.0, 0.0]]]), memory), [[[0.6, 0.0, -1.0]]], atol=1e-6)
+
+
+def test_the_loss_of_certain_answers_is_zero():
+    """With a second softmax it would not fall below log(1 + 2 / e)."""
+    model = small(zoo.LSTMBaseline)
+    model.output_layer.kernel.assign(0 * model.output_layer.kernel)
+    model.output_layer.bias.assign([50.0, 0.0, 0.0])
+    x, y = descriptors.episode()
+    x["support_y"], y = tf.zeros_like(x["support_y"]), tf.zeros_like(y)
+    assert model.compute_episode_loss(x, y, training=False)[0] < 1e-6
+
+
+@pytest.mark.parametrize("cls", [zoo.MANN, zoo.LSTMBaseline])
+def test_memory_is_wiped_between_episodes(cls):
+    model = small(cls)
+    x, _ = descriptors.episode(seed=1)
+    before = model.adapt(x["support_x"], x["support_y"])
+    other, _ = descriptors.episode(seed=2)
+    model.adapt(other["support_x"], other["support_y"])
+    for name, value in model.adapt(x["support_x"], x["support_y"]).items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)
+
+
+@pytest.mark.parametrize("cls", [zoo.MANN, zoo.LSTMBaseline])
+def test_padding_anywhere_leaves_every_part_of_the_state(cls):
+    """Rows of label -1 before, between and after: one task of two has them, the other has all rows."""
+    model = small(cls)
+    x, _ = descriptors.episode(num_tasks=1)
+    images, labels = x["support_x"].numpy(), x["support_y"].numpy()
+    position = [0, 3, 3, 6]
+    padded_x = np.insert(images, position, 9.0, axis=1)
+    padded_y = np.insert(labels, position, -1, axis=1)
+    full_y = np.where(padded_y < 0, 1, padded_y)
+    batch = tf.constant(np.concatenate([padded_x] * 2), tf.float32), tf.constant(np.concatenate([padded_y, full_y]))
+    assert padded_y.shape == (1, 6 + 4)
+    expected = model.adapt(x["support_x"], x["support_y"])
+    for name, value in model.adapt(*batch).items():
+        np.testing.assert_allclose(value[0], expected[name][0], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_outer_gradient_agrees_with_finite_differences(float64):
+    """By every weight along a random direction, in float64, through slots that are erased and written again."""
+    model = small()
+    x, y = descriptors.episode(shot=4)
+    x = {key: tf.cast(value, tf.float64) if "x" in key else value for key, value in x.items()}
+    step = tf.function(model.compute_gradients, autograph=False)
+    rng = np.random.default_rng(0)
+    for variable, gradient in zip(model.trainable_variables, step(x, y)[2]):
+        direction, values = rng.standard_normal(variable.shape), []
+        for sign in (1, -1):
+            variable.assign_add(sign * 1e-6 * direction)
+            values.append(float(step(x, y)[0]))
+            variable.assign_add(-sign * 1e-6 * direction)
+        quotient = (values[0] - values[1]) / 2e-6
+        np.testing.assert_allclose(np.sum(gradient * direction), quotient, rtol=1e-5, atol=1e-9, err_msg=variable.path)
+
+
+# ---- the stream
+
+
+def test_the_label_that_arrives_is_that_of_the_last_usable_row():
+    labels = tf.constant([[[1.0], [2.0], [3.0], [4.0]]])
+    usable = tf.constant([[True, False, True, False]])
+    np.testing.assert_array_equal(label_stream.arrived_labels(labels, usable), [[[0], [1], [1], [3], [3]]])
+
+
+def test_presentations_are_counted_by_class():
+    labels = tf.constant([[0, 1, 0, -1, 0, 1]], tf.int64)
+    np.testing.assert_array_equal(label_stream.presentation_number(labels), [[1, 1, 2, 0, 3, 2]])
+
+
+def test_evaluate_reports_accuracy_by_presentation():
+    """A model that always says class 0, against counts by hand; what no episode shows is not counted."""
+    model = small(zoo.LSTMBaseline)
+    model.output_layer.kernel.assign(0 * model.output_layer.kernel)
+    model.output_layer.bias.assign([1.0, 0.0, 0.0])
+    x, y = descriptors.episode(num_tasks=2, shot=2)
+    x["support_y"] = tf.constant([[0, 0, 0, 1, 1, 2], [1, 0, 1, 2, -1, -1]], tf.int64)
+    model.compile()
+    logs = model.evaluate(x, y, batch_size=2, verbose=0, return_dict=True)
+    # task 1: classes 0, 1, 2 first shown, 0 and 1 a second time, 0 a third; task 2: 1, 0, 2 first, 1 a second time
+    expected = {"1st": (1 / 3, 1 / 3), "2nd": (1 / 2, 0), "3rd": (1,)}
+    for k, values in expected.items():
+        np.testing.assert_allclose(logs[f"accuracy_{k}"], np.mean(values), rtol=1e-6)
+    np.testing.assert_allclose(logs["accuracy_2nd_ci95"], 1.959964 * np.std([0.5, 0], ddof=1) / np.sqrt(2), rtol=1e-5)
+    assert [float(metric.num_episodes) for metric in model.additional_metrics] == [2, 2, 1] + [0] * 7
+
+
+def test_training_reports_accuracy_by_presentation_too():
+    model = small()
+    x, y = descriptors.episode(num_tasks=4)
+    expected = label_stream.presentation_number(x["support_y"]) == 2
+    right = tf.argmax(model.presentation_logits(x["support_x"], x["support_y"]), axis=-1) == x["support_y"]
+    model.compile(optimizer=keras.optimizers.SGD(0.0))
+    logs = model.train_on_batch(x, y, return_dict=True)
+    np.testing.assert_allclose(logs["accuracy_2nd"], np.mean(right.numpy()[expected.numpy()]), rtol=1e-6)
+
+
+# ---- labels as strings
+
+
+def test_strings_have_five_characters_and_are_distinct_and_fixed_at_inference():
+    model = small(label_encoding="strings")
+    x, _ = descriptors.episode(num_tasks=3)
+    state = model.adapt(x["support_x"], x["support_y"])
+    codes = state["codes"].numpy()
+    assert codes.shape == (3, WAY, 25) and state["last_label"].shape == (3, 25)
+    np.testing.assert_array_equal(codes.reshape(3, WAY, 5, 5).sum(axis=-1), np.ones((3, WAY, 5)))
+    assert all(len({tuple(code) for code in task}) == WAY for task in codes)
+    np.testing.assert_array_equal(codes, np.stack([codes[0]] * 3))
+    np.testing.assert_array_equal(model.adapt(x["support_x"], x["support_y"])["codes"], codes)
+    last = np.take_along_axis(codes, x["support_y"][:, -1:, None].numpy(), axis=1)[:, 0]
+    np.testing.assert_array_equal(state["last_label"], last)
+
+
+def test_strings_in_training_are_drawn_per_task_from_the_number_of_the_step():
+    model = small(label_encoding="strings")
+    model.compile(optimizer="sgd")
+    x, _ = descriptors.episode(num_tasks=3)
+
+    def draw(step):
+        model.optimizer.iterations.assign(step)
+        return model.adapt(x["support_x"], x["support_y"], training=True)["codes"].numpy()
+
+    first, second, again = draw(7), draw(8), draw(7)
+    np.testing.assert_array_equal(first, again)
+    assert (first != second).any() and (first[0] != first[1]).any()
+    assert (first.reshape(3, WAY, 5, 5).sum(axis=-1) == 1).all()
+
+
+def test_string_logits_and_loss_are_sums_over_characters():
+    model = small(zoo.LSTMBaseline, label_encoding="strings")
+    x, y = descriptors.episode()
+    state = model.adapt(x["support_x"], x["support_y"])
+    embedded = tf.reshape(x["query_x"], [2, 6, -1])
+    inputs = tf.concat([embedded, tf.repeat(state["last_label"][:, None], 6, axis=1)], axis=-1)
+    expected, losses = np.zeros((2, 6, WAY)), np.zeros((2, 6))
+    for task in range(2):
+        for query in range(6):
+            one = {name: state[name][task : task + 1] for name in ("h", "c")}
+            outputs = model.output_layer(model.step(one, model.input_layer(inputs[task : task + 1, query]))["h"])
+            log_p = np.log(softmax(outputs.numpy().reshape(5, 5).astype(np.float64)))
+            codes = state["codes"][task].numpy().reshape(WAY, 5, 5)
+            expected[task, query] = [sum(log_p[i, codes[n, i].argmax()] for i in range(5)) for n in range(WAY)]
+            losses[task, query] = -expected[task, query, y[task, query]]
+    np.testing.assert_allclose(model(x), expected, rtol=1e-5)
+    stream = model.presentation_logits(x["support_x"], x["support_y"]).numpy()
+    stream_losses = -np.take_along_axis(stream, x["support_y"].numpy()[..., None], axis=-1)[..., 0]
+    loss, _ = model.compute_episode_loss(x, y, training=False)
+    np.testing.assert_allclose(loss, np.concatenate([stream_losses, losses], axis=1).mean(), rtol=1e-5)
+
+
+def test_a_string_is_right_only_if_all_characters_are():
+    model = small(label_encoding="strings")
+    codes = model._make_codes(1, WAY, training=False)
+    labels = tf.constant([[0, 1]], tf.int64)
+    log_p = model._encode(labels, codes).numpy()
+    log_p[0, 1, :5] = np.roll(log_p[0, 1, :5], 1)  # one character of five wrong
+    model._update_presentations(tf.constant(log_p), labels, codes)
+    np.testing.assert_allclose(model.additional_metrics[0].result()["accuracy_1st"], 0.5)
+
+
+def test_strings_learn_and_answer_other_ways():
+    backbone = zoo.backbones.pixels(IMAGE_SHAPE)
+    model = zoo.LSTMBaseline(backbone, label_encoding="strings", controller_size=UNITS)
+    assert model.supports_variable_way and not small().supports_variable_way
+    x, y = descriptors.episode(num_tasks=8)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2))
+    losses = model.fit(x, y, batch_size=8, epochs=10, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    for way in (2, 5):
+        x, y = descriptors.episode(way=way)
+        assert model(x).shape == (2, y.shape[1], way)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"way": None}, "`way` must be given for one-hot labels"),
+        ({"label_encoding": "words"}, "`label_encoding` must be one of .* Received: 'words'"),
+        ({"least_used_slots": "all"}, "`least_used_slots` must be one of .* Received: 'all'"),
+        ({"memory_slots": 3}, "`memory_slots` must be at least `num_read_heads`, 4. Received: memory_slots=3"),
+    ],
+)
+def test_bad_arguments_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.MANN(zoo.backbones.pixels(IMAGE_SHAPE), **{"way": 3, **options})
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

@@ -1,0 +1,50 @@
+"""Accuracy by presentation on its way from a model to its card."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from trainers import evaluation, report
+from zoo.datasets.sampler import ImageClasses
+
+FIGURES = [
+    {"protocol": "5way", "presentations": [[0.25, 0.01], [0.5, 0.02], [0.755, 0.003]]},
+    {"protocol": "other", "mean": 0.5},
+]
+
+
+def test_evaluation_carries_as_many_presentations_as_the_shot():
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), dtype=np.uint8)
+    tasks = ImageClasses.from_labels(images, np.repeat(np.arange(6), 10), list("abcdef"))
+    keras.utils.set_random_seed(0)
+    protocol = {"way": 3, "shot": 4, "query": 1, "overrides": {}}
+    backbone = zoo.backbones.pixels((16, 16, 1))
+    model = zoo.LSTMBaseline(backbone, way=3, controller_size=8)
+    figure = evaluation.evaluate_model(model, tasks, protocol, 8, 4, "test", 0)
+    assert np.shape(figure["presentations"]) == (4, 2)
+    assert all(0 <= mean <= 1 and 0 <= ci95 < 1 for mean, ci95 in figure["presentations"])
+    assert "presentations" not in report.describe_protocol({**figure, "protocol": "3way"})
+    other = evaluation.evaluate_model(zoo.PrototypicalNetwork(backbone), tasks, protocol, 8, 4, "test", 0)
+    assert "presentations" not in other
+
+
+def test_table_has_every_presentation_with_its_interval():
+    lines = report.presentations_table(FIGURES).splitlines()
+    assert lines[0] == "| 5way: presentation | 1 | 2 | 3 |"
+    assert lines[2] == "| accuracy in % ± 95 % interval | 25.0 ± 1.0 | 50.0 ± 2.0 | 75.5 ± 0.3 |"
+    assert report.presentations_table(FIGURES[1:]) == ""
+
+
+def test_plot_is_written_where_a_figure_has_presentations(tmp_path):
+    report.plot_presentations(tmp_path / "none.png", FIGURES[1:])
+    assert not (tmp_path / "none.png").exists()
+    report.plot_presentations(tmp_path / "some.png", FIGURES)
+    assert Image.open(tmp_path / "some.png").size[0] > 500
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

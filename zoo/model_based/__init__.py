@@ -1,0 +1,1 @@
+"""Methods that learn within an episode by what their network remembers."""

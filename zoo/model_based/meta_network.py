@@ -1,0 +1,392 @@
+"""Meta Networks."""
+
+import keras
+import tensorflow as tf
+
+from zoo.core import episode
+from zoo.core.taskwise import TaskwiseModel
+from zoo.model_based.row_weights import (
+    key_kernels,
+    row_convolution,
+    row_gradients,
+    row_product,
+    run_chain,
+    split_weights,
+)
+
+REPRESENTATION_LOSSES = ("cross_entropy", "pairwise")
+PAPER_INITIALIZER = {"class_name": "RandomUniform", "config": {"minval": -0.1, "maxval": 0.1}}
+COSINE_EPSILON = 1e-6
+LOG_EPSILON = 1e-8
+MARGIN = 1.0  # of the pairwise loss
+
+
+@keras.saving.register_keras_serializable("metazoa")
+class MetaNetwork(TaskwiseModel):
+    """Meta Network: networks that turn gradients on the support set into fast weights beside the slow ones.
+
+    Munkhdalai, Yu: Meta Networks, ICML 2017, https://arxiv.org/abs/1703.00837, algorithm 1, equations 1 to 12. u is the
+    representation network and b the base learner, both with slow weights and of one architecture: backbone, hidden layer,
+    softmax layer. d is an LSTM and m a network of three layers, both run over each coordinate of a gradient:
+
+        Q*   = d(G, {grad_Q L_c(u(Q, x'))}),  c = 1 .. num_chunks          fast weights of the task
+        W*_i = m(Z, grad_W L(b(W, x'_i), y'_i)),  r'_i = u(Q, Q*, x'_i)     memory and its keys, one per support row
+        W*   = sum over i of softmax_i(cosine(r'_i, r)) W*_i,  r = u(Q, Q*, x)      fast weights of the query x
+        p(n | x) = softmax of b(W, W*, x)
+
+    A layer with both weights gives ReLU(slow) + ReLU(fast) (section 3.3); the softmax layer, and the hidden layer of u, whose
+    output is the key r, give slow + fast. m and d see a gradient g as [max(log|g| / 7, -1), clip(e^7 g, -1, 1)], a constant:
+    no second derivative. Conv and dense weights have an m and a d of their own. The query loss trains W, Q, Z and G.
+
+    Task state: `keys` float32 [T, S, D], `memory` float32 [T, S, number of weights of b], `task_weights` float32
+    [T, weights of u that make the key], `usable` float32 [T, S], `class_counts` float32 [T, way].
+    Not transductive: a query reads its own fast weights.
+
+    Differs from the paper: the loss is the mean over queries (the code sums). Biases of m and d start at 0, and not
+    uniformly, and `odd_start`: what m adds to all fast weights alike, nothing normalizes. Where it is below 0 all fast
+    filters are silent behind their ReLU and m gets no gradient, which was so in 2 of 5 random starts.
+    The softmax layer of u, which only makes the gradients that d sees, gets no gradient in the paper either, and is a weight
+    that is not trainable. The pairwise loss takes all pairs of a chunk, and not random ones, so that adaptation has no
+    randomness, in the form with a margin (Hadsell et al. 2006).
+
+    Args:
+        backbone: keras.Model, images [B, *input_shape] -> [B, D]; a chain of Conv2D without bias, stride 1 and padding
+            "same", each with a ReLU after it, and of layers without weights. `conv5` in the paper. It is that of b; u has a
+            copy with weights of its own.
+        way: classes per task.
+        num_chunks: the support rows, in order, make this many chunks of nearly equal size, one step of d each; a task
+            of fewer rows has as many chunks as rows.
+        representation_loss: "cross_entropy", of the paper's code; or "pairwise", contrastive, of the paper's text where
+            classes have several examples. A chunk of a single row has no pair, so this needs fewer chunks than rows.
+        hidden_units: of m and d; 20 in the paper.
+        gradient_scale: the 7 above.
+        initializer: Keras initializer of all dense weights and of those of m and d, as a name or its config; None is the
+            paper's, uniform from -0.1 to 0.1.
+        odd_start: whether m and d begin as odd functions of the gradient: opposite gradients, opposite fast weights.
+            False in the paper.
+
+    Raises:
+        ValueError: for a backbone that is no such chain, a missing `way`, an unknown `representation_loss`, counts below
+            1, an odd `hidden_units` with `odd_start`, and for inputs of a wrong rank, shape or dtype.
+
+    Example:
+
+    >>> import zoo
+    >>> model = zoo.MetaNetwork(zoo.backbones.conv5(filters=32), way=5)
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=1, query=10, tasks=1, seed=0)
+    >>> model.compile(optimizer="adam")
+    >>> history = model.fit(episodes, steps_per_epoch=100)
+    """
+
+    # A step of one task, as in the paper, is a few large products: all threads work on each.
+    maps_over_tasks = False
+
+    def __init__(
+        self,
+        backbone,
+        way,
+        num_chunks=5,
+        representation_loss="cross_entropy",
+        hidden_units=20,
+        gradient_scale=7.0,
+        initializer=None,
+        odd_start=True,
+        **kwargs,
+    ):
+        super().__init__(backbone, way=way, **kwargs)
+        _check_arguments(backbone, way, num_chunks, representation_loss, hidden_units)
+        if odd_start and hidden_units % 2:
+            raise ValueError(f"`hidden_units` must be even with `odd_start`. Received: hidden_units={hidden_units}")
+        self.num_chunks = num_chunks
+        self.representation_loss = representation_loss
+        self.hidden_units = hidden_units
+        self.gradient_scale = gradient_scale
+        self.odd_start = odd_start
+        initializer = keras.initializers.get(PAPER_INITIALIZER if initializer is None else initializer)
+        self.initializer = keras.initializers.serialize(initializer)
+        size = backbone.output_shape[-1]
+
+        def dense(units, name, trainable=True):
+            layer = keras.layers.Dense(
+                units, use_bias=False, kernel_initializer=self.initializer, trainable=trainable, name=name
+            )
+            layer.build((None, size))
+            return layer
+
+        # b(W, .)
+        self.hidden = dense(size, "hidden")
+        self.head = dense(way, "head")
+        # u(Q, .)
+        self.key_backbone = keras.Model.from_config({**backbone.get_config(), "name": f"key_{backbone.name}"})
+        self.key_hidden = dense(size, "key_hidden")
+        self.key_head = dense(way, "key_head", trainable=False)
+        # d(G, .) and m(Z, .)
+        shared = {"units": hidden_units, "initializer": self.initializer, "odd_start": odd_start}
+        self.conv_task_learner = GradientLSTM(**shared, name="conv_task_learner")
+        self.dense_task_learner = GradientLSTM(**shared, name="dense_task_learner")
+        self.conv_row_learner = GradientMLP(**shared, name="conv_row_learner")
+        self.dense_row_learner = GradientMLP(**shared, name="dense_row_learner")
+
+    # ---- algorithm 1, for one task
+
+    def adapt_task(self, support_x, support_y, training=False):
+        usable = tf.cast(episode.usable_rows(support_y, self.way), support_x.dtype)  # [S]
+        task_weights = self._task_weights(support_x, support_y, usable)
+        return {
+            "keys": self.keys(support_x, task_weights),
+            "memory": self._memory(support_x, support_y, usable),
+            "task_weights": task_weights,
+            "usable": usable,
+            "class_counts": episode.class_counts(support_y, self.way, support_x.dtype),
+        }
+
+    def predict_task(self, task_state, query_x, training=False):
+        scores = cosine(self.keys(query_x, task_state["task_weights"]), task_state["keys"])  # [Q, S]
+        attention = masked_softmax(scores, task_state["usable"])
+        logits = self._base(query_x, tf.matmul(attention, task_state["memory"]))  # [Q, way]
+        return episode.mask_absent_classes(logits[None], task_state["class_counts"][None])[0]
+
+    def _task_weights(self, x, y, usable):
+        """Q*, lines 1 to 6: [number of weights of u that make the key]."""
+        chunks = chunk_rows(usable, self.num_chunks)  # [S, chunks]
+        chunk_loss = pairwise_loss if self.representation_loss == "pairwise" else chunk_cross_entropy
+        rows = row_gradients(
+            self.key_backbone, self.key_hidden, self.key_head, x, lambda key, logits: chunk_loss(key, logits, y, chunks)
+        )
+        # A chunk's gradient is the sum of its rows'. The key does not see the softmax layer, whose rows come last.
+        conv, dense = tf.concat(rows[:-2], axis=1), rows[-2]
+        conv, dense = (tf.matmul(chunks, gradients, transpose_a=True) for gradients in (conv, dense))  # [chunks, P]
+        occupied = tf.reduce_max(chunks, axis=0)
+        conv = self.conv_task_learner(gradient_features(conv, self.gradient_scale), occupied)
+        dense = self.dense_task_learner(gradient_features(dense, self.gradient_scale), occupied)
+        return tf.concat([conv, dense], axis=0)
+
+    def _memory(self, x, y, usable):
+        """M, lines 7 to 11: fast weights of b from the gradient of each support row, [S, number of weights of b]."""
+        rows = row_gradients(
+            self.backbone, self.hidden, self.head, x, lambda _, logits: tf.reduce_sum(usable * row_losses(y, logits))
+        )
+        conv, dense = tf.concat(rows[:-2], axis=1), tf.concat(rows[-2:], axis=1)
+        conv = self.conv_row_learner(gradient_features(conv, self.gradient_scale))
+        dense = self.dense_row_learner(gradient_features(dense, self.gradient_scale))
+        return tf.concat([conv, dense], axis=1)
+
+    def keys(self, x, task_weights):
+        """u(Q, Q*, x), equation 5: [rows, *input_shape] -> [rows, D]."""
+        *convs, hidden = split_weights(task_weights, key_kernels(self.key_backbone, self.key_hidden))
+
+        def augmented(kernel, fast, h):  # slow and fast filters in one convolution
+            both = tf.nn.relu(tf.nn.conv2d(h, tf.concat([kernel, fast], axis=-1), 1, "SAME"))
+            return tf.add_n(tf.split(both, 2, axis=-1))
+
+        features = run_chain(self.key_backbone, x, lambda index, kernel, h: augmented(kernel, convs[index], h))
+        return tf.matmul(features, self.key_hidden.kernel + hidden)
+
+    def _base(self, x, fast_weights):
+        """b(W, W*, x), equation 12, each row under its own fast weights [rows, P]: logits [rows, way]."""
+        *convs, hidden, head = split_weights(fast_weights, [*key_kernels(self.backbone, self.hidden), self.head.kernel])
+
+        def augmented(kernel, fast, h):
+            slow = tf.nn.conv2d(h, kernel, 1, "SAME")
+            return tf.nn.relu(slow) + tf.nn.relu(row_convolution(h, fast))
+
+        h = run_chain(self.backbone, x, lambda index, kernel, h: augmented(kernel, convs[index], h))
+        h = tf.nn.relu(tf.matmul(h, self.hidden.kernel)) + tf.nn.relu(row_product(h, hidden))
+        return tf.matmul(h, self.head.kernel) + row_product(h, head)
+
+    # ---- the contract
+
+    def state_signature(self):
+        key_size = sum(kernel.shape.num_elements() for kernel in key_kernels(self.key_backbone, self.key_hidden))
+        head_size = self.head.kernel.shape[0] * self.way
+        shapes = {
+            "keys": [None, self.key_hidden.units],
+            "memory": [None, key_size + head_size],
+            "task_weights": [key_size],
+            "usable": [None],
+            "class_counts": [self.way],
+        }
+        return {name: tf.TensorSpec(shape, self.compute_dtype) for name, shape in shapes.items()}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_chunks": self.num_chunks,
+            "representation_loss": self.representation_loss,
+            "hidden_units": self.hidden_units,
+            "gradient_scale": self.gradient_scale,
+            "initializer": self.initializer,
+            "odd_start": self.odd_start,
+        }
+
+
+def _check_arguments(backbone, way, num_chunks, representation_loss, hidden_units):
+    if way is None:
+        raise ValueError("`way` must be an int of at least 2: the softmax layer has one unit per class. Received: None")
+    if representation_loss not in REPRESENTATION_LOSSES:
+        raise ValueError(
+            f"`representation_loss` must be one of {REPRESENTATION_LOSSES}. Received: {representation_loss!r}"
+        )
+    for name, count in (("num_chunks", num_chunks), ("hidden_units", hidden_units)):
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"`{name}` must be an int of at least 1. Received: {count!r}")
+    layers = backbone.layers
+    for layer, following in zip(layers, [*layers[1:], None]):
+        if isinstance(layer, keras.layers.Conv2D):
+            plain = not layer.use_bias and layer.strides == (1, 1) and layer.padding == "same"
+            plain = plain and layer.dilation_rate == (1, 1) and layer.groups == 1
+            fits = plain and layer.activation is keras.activations.linear and isinstance(following, keras.layers.ReLU)
+        else:
+            fits = not layer.weights
+        if not fits:
+            raise ValueError(
+                "`backbone` must be a chain of Conv2D without bias or activation, stride 1 and padding 'same', each "
+                f"with a ReLU after it, and of layers without weights. Received: layer {layer.name}"
+            )
+
+
+# ---- m and d
+
+
+class GradientMLP(keras.layers.Layer):
+    """m(Z, .): three dense layers on the two features of each coordinate, [2, rows, P] -> [rows, P].
+
+    Coordinates are the last axis, so that a layer is one product of a small matrix with a long one.
+    """
+
+    def __init__(self, units, initializer, odd_start, **kwargs):
+        super().__init__(**kwargs)
+        draws = start_kernels(initializer, odd_start)
+        sizes = (2, units, units, 1)
+        self.kernels = [
+            self.add_weight(name=f"kernel_{i}", shape=shape, initializer=draw)
+            for i, (shape, draw) in enumerate(zip(zip(sizes, sizes[1:]), draws), start=1)
+        ]
+        self.biases = [
+            self.add_weight(name=f"bias_{i}", shape=(size, 1), initializer="zeros")
+            for i, size in enumerate(sizes[1:], start=1)
+        ]
+        self.built = True
+
+    def call(self, features):
+        h = tf.reshape(features, [2, -1])
+        for kernel, bias in zip(self.kernels[:-1], self.biases):
+            h = tf.nn.relu(tf.matmul(kernel, h, transpose_a=True) + bias)
+        outputs = tf.matmul(self.kernels[-1], h, transpose_a=True) + self.biases[-1]
+        return tf.reshape(outputs, tf.shape(features)[1:])
+
+
+class GradientLSTM(keras.layers.Layer):
+    """d(G, .): an LSTM over chunks and a dense layer on its last output, per coordinate: [2, chunks, P] -> [P].
+
+    Chunks without rows come first, and leave no trace: `occupied` [chunks] is 0 for them and 1 for the others.
+    """
+
+    def __init__(self, units, initializer, odd_start, **kwargs):
+        super().__init__(**kwargs)
+        first, middle, last = start_kernels(initializer, odd_start, gates=4)
+        self.kernel = self.add_weight(name="kernel", shape=(2, 4 * units), initializer=first)
+        self.recurrent = self.add_weight(name="recurrent", shape=(units, 4 * units), initializer=middle)
+        self.bias = self.add_weight(name="bias", shape=(4 * units, 1), initializer="zeros")
+        self.output_kernel = self.add_weight(name="output_kernel", shape=(units, 1), initializer=last)
+        self.output_bias = self.add_weight(name="output_bias", shape=(1, 1), initializer="zeros")
+        self.built = True
+
+    def call(self, features, occupied):
+        hidden = cell = None
+        for chunk in range(features.shape[1]):
+            gates = tf.matmul(self.kernel, features[:, chunk], transpose_a=True) + self.bias  # [4 * units, P]
+            if chunk > 0:
+                kept = occupied[chunk - 1]
+                gates += tf.matmul(kept * self.recurrent, hidden, transpose_a=True)
+            write, keep, candidate, read = tf.split(gates, 4, axis=0)
+            written = tf.sigmoid(write) * tf.tanh(candidate)
+            cell = written if chunk == 0 else tf.sigmoid(keep) * (kept * cell) + written
+            hidden = tf.sigmoid(read) * tf.tanh(cell)
+        return (tf.matmul(self.output_kernel, hidden, transpose_a=True) + self.output_bias)[0]
+
+
+def start_kernels(initializer, odd, gates=1):
+    """Initializers of the first kernel [2, units], a middle one [units, units] and the last one [units, 1].
+
+    `odd`: units come in two halves per gate, of which the second answers -g as the first answers g. The second feature of g
+    changes sign with it and the first does not; behind the first layer, -g exchanges the halves; the last layer subtracts
+    them. So the network begins as an odd function of the gradient.
+    """
+    fresh = [keras.initializers.get(initializer) for _ in range(3)]  # an initializer repeats its own draws
+    if not odd:
+        return fresh
+
+    def paired(draw, mirror):
+        def initialize(shape, dtype=None):
+            halves = tf.split(draw((shape[0], shape[1] // 2), dtype=dtype), gates, axis=1)
+            return tf.concat([part for half in halves for part in (half, mirror(half))], axis=1)
+
+        return initialize
+
+    def last(shape, dtype=None):
+        half = fresh[2](shape, dtype=dtype)[: shape[0] // 2]
+        return tf.concat([half, -half], axis=0)
+
+    return (
+        paired(fresh[0], lambda half: tf.concat([half[:1], -half[1:]], axis=0)),
+        paired(fresh[1], lambda half: tf.roll(half, half.shape[0] // 2, axis=0)),
+        last,
+    )
+
+
+def gradient_features(gradients, scale):
+    """[max(log|g| / k, -1), clip(e^k g, -1, 1)] of Andrychowicz et al. (2016): [...] -> [2, ...]."""
+    log = tf.maximum(tf.math.log(tf.abs(gradients) + LOG_EPSILON) / scale, -1)
+    return tf.stack([log, tf.clip_by_value(gradients * tf.exp(tf.cast(scale, gradients.dtype)), -1, 1)])
+
+
+# ---- losses on the support set
+
+
+def chunk_rows(usable, num_chunks):
+    """Which chunk each row is in, float [S, num_chunks]: usable rows in order, nearly equal sizes, empty chunks first."""
+    rank = tf.cumsum(tf.cast(usable, tf.int32), exclusive=True)
+    count = tf.cast(tf.reduce_sum(usable), tf.int32)
+    num_occupied = tf.minimum(num_chunks, count)
+    chunk = num_chunks - num_occupied + rank * num_occupied // tf.maximum(count, 1)
+    return tf.one_hot(chunk, num_chunks, dtype=usable.dtype) * usable[:, None]
+
+
+def row_losses(y, logits):
+    """Cross-entropy of each row; of class 0 for rows to ignore."""
+    labels = tf.where(episode.usable_rows(y, logits.shape[-1]), y, 0)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def chunk_cross_entropy(_, logits, y, chunks):
+    """Sum over chunks of the mean cross-entropy of their rows."""
+    sizes = tf.reduce_sum(chunks, axis=0)
+    return tf.reduce_sum(tf.linalg.matvec(chunks, 1 / tf.maximum(sizes, 1)) * row_losses(y, logits))
+
+
+def pairwise_loss(keys, _, y, chunks):
+    """Sum over chunks of the mean over their pairs of d^2 for one class, max(0, MARGIN - d)^2 for two; d of keys [S, D]."""
+    together = tf.matmul(chunks, chunks, transpose_b=True)
+    pairs = together - tf.linalg.band_part(together, -1, 0)  # above the diagonal: each pair once
+    sizes = tf.reduce_sum(chunks, axis=0)
+    weights = tf.linalg.matvec(chunks, 1 / tf.maximum(sizes * (sizes - 1) / 2, 1))[:, None] * pairs
+    squares = tf.reduce_sum(tf.square(keys[:, None] - keys[None]), axis=-1)
+    distances = tf.sqrt(squares + LOG_EPSILON)  # its derivative is finite at 0
+    apart = tf.square(tf.maximum(MARGIN - distances, 0))
+    return tf.reduce_sum(weights * tf.where(y[:, None] == y[None], squares, apart))
+
+
+# ---- reading the memory
+
+
+def cosine(a, b):
+    """Cosine of every row of a [Q, D] with every row of b [S, D]: [Q, S]."""
+    squares = [tf.reduce_sum(tf.square(rows), axis=-1) for rows in (a, b)]
+    return tf.matmul(a, b, transpose_b=True) * tf.math.rsqrt(squares[0][:, None] * squares[1] + COSINE_EPSILON)
+
+
+def masked_softmax(scores, usable):
+    """Softmax over the usable columns, 0 for the others, and for all where none is: [Q, S], [S] -> [Q, S]."""
+    scores = tf.where(usable > 0, scores, tf.cast(episode.ABSENT_CLASS_LOGIT, scores.dtype))
+    return tf.nn.softmax(scores) * usable
