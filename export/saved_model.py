@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from export.signatures import ServedModel
+from export.states import SIDECAR_FILE
 
-SIDECAR_FILE = "adaptation.json"
 # Ops that would change served weights, need Python, or need XLA, which a stock server disables.
 FORBIDDEN_OPS = ("Assign", "PyFunc", "XlaMustCompile", "XlaLaunch")
 TOLERANCE = 1e-4
@@ -165,6 +165,8 @@ def _sidecar(model, served, metadata):
         "inputs": "float32 from 0 to 1",
         "image_files": f"PNG, JPEG, GIF or BMP, resized{'; dark ink on light paper becomes ink 1' if served.invert else ''}",
         "task_state": served.layout.to_json(),
+        # Batch statistics of the support set tie its classes together.
+        "classes_in_state": None if model.transductive else model.classes_in_state,
         "transductive": model.transductive,
         "batch_norm_mode": model.batch_norm_mode,
         "inner_steps": getattr(model, "num_inner_steps_test", 0),

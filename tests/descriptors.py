@@ -65,6 +65,17 @@ _REPTILE_STATE = {
     **{f"norm_{block}/{name}": (4,) for block in range(1, 5) for name in ("gamma", "beta")},
 }
 
+
+def _two_plain_blocks():
+    """Conv-5 with two blocks: five without normalization need more steps than a test has."""
+    inputs = h = keras.Input(IMAGE_SHAPE)
+    for _ in range(2):
+        h = keras.layers.Conv2D(4, 3, padding="same", use_bias=False, kernel_initializer="lecun_normal")(h)
+        h = keras.layers.ReLU()(h)
+        h = keras.layers.MaxPool2D(2, padding="same")(h)
+    return keras.Model(inputs, keras.layers.Flatten()(h))
+
+
 METHODS = [
     Method(
         "prototypical_network",

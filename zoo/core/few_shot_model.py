@@ -24,6 +24,9 @@ class FewShotModel(keras.Model):
     supports_variable_way = False
     # Whether the backbone alone gives embeddings that mean something without a task: the metric-based methods.
     has_embedding = False
+    # Whether a task state holds each class by itself, so that classes can be added and removed: "by_class" (every entry has
+    # one element per class), "by_row" (one per support row, with `labels` [T, S, way] beside `class_counts`), or None.
+    classes_in_state = None
     # Inter-op parallelism pays when the tasks of a batch are independent subgraphs; trainers set the threads from it.
     maps_over_tasks = False
 

@@ -55,6 +55,7 @@ class MatchingNetwork(EmbeddingModel):
     """
 
     supports_variable_way = True
+    classes_in_state = "by_row"
 
     def __init__(self, backbone, way=None, similarity="support_normalized", scale=10.0, **kwargs):
         super().__init__(backbone, way=way, **kwargs)
@@ -127,6 +128,8 @@ class FullContextMatchingNetwork(MatchingNetwork):
     >>> import zoo
     >>> model = zoo.FullContextMatchingNetwork(zoo.backbones.conv4(), num_processing_steps=3)
     """
+
+    classes_in_state = None  # each key depends on the whole support set
 
     def __init__(self, backbone, way=None, num_processing_steps=3, **kwargs):
         super().__init__(backbone, way=way, **kwargs)

@@ -40,6 +40,7 @@ class PrototypicalNetwork(EmbeddingModel):
     """
 
     supports_variable_way = True
+    classes_in_state = "by_class"
 
     def adapt_embeddings(self, embeddings, support_y, training=False):
         labels = episode.one_hot(support_y, self.num_ways(support_y), embeddings.dtype)  # [T, S, way]

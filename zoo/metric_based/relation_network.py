@@ -58,6 +58,7 @@ class RelationNetwork(TaskwiseModel):
     """
 
     supports_variable_way = True
+    classes_in_state = "by_class"
     has_embedding = True
 
     def __init__(

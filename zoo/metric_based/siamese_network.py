@@ -57,6 +57,7 @@ class SiameseNetwork(EmbeddingModel):
     """
 
     supports_variable_way = True
+    classes_in_state = "by_row"
 
     def __init__(self, backbone, way=None, use_bias=True, similarity_initializer=None, l2=None, **kwargs):
         super().__init__(backbone, way=way, **kwargs)

@@ -1,0 +1,250 @@
+"""The clients against a local SavedModel, a loopback gRPC servicer and a loopback REST server."""
+
+import base64
+import concurrent.futures
+import http.server
+import json
+import subprocess
+import sys
+import threading
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from export import client, saved_model
+from export.states import EditableStates
+from tests import descriptors
+from tests.descriptors import WAY, episode
+
+
+def method_named(name):
+    return next(method for method in descriptors.METHODS if method.name == name)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    model = descriptors.build(method_named("prototypical_network"))
+    return saved_model.export(model, tmp_path_factory.mktemp("served"), invert=True)
+
+
+class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """TensorFlow Serving's Predict, answered by a SavedModel in this process."""
+
+    def __init__(self, local):
+        self.local = local
+
+    def Predict(self, request, context):
+        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        response = predict_pb2.PredictResponse()
+        try:
+            outputs = self.local.call(request.model_spec.signature_name, inputs)
+        except client.ServingError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        for name, value in outputs.items():
+            response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+        return response
+
+
+def decoded(value):
+    """JSON of a request as arrays: {"b64": ...} are bytes."""
+    if isinstance(value, dict):
+        return base64.b64decode(value["b64"])
+    return [decoded(item) for item in value] if isinstance(value, list) else value
+
+
+def make_handler(local):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            kinds = {"labels": np.int64, "bytes": object}
+            inputs = {
+                name: np.array(decoded(value), kinds.get(name.rpartition("_")[2], np.float32))
+                for name, value in body["inputs"].items()
+            }
+            try:
+                outputs = local.call(body["signature_name"], inputs)
+                lists = {name: value.tolist() for name, value in outputs.items()}
+                status, answer = 200, {"outputs": lists if len(lists) > 1 else next(iter(lists.values()))}
+            except client.ServingError as error:
+                status, answer = 400, {"error": str(error)}
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_):
+            pass
+
+    return Handler
+
+
+@pytest.fixture(scope="module")
+def clients(folder):
+    local = client.LocalClient(folder)
+    limit = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20)]
+    grpc_server = grpc.server(concurrent.futures.ThreadPoolExecutor(2), options=limit)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Servicer(local), grpc_server)
+    port = grpc_server.add_insecure_port("localhost:0")
+    grpc_server.start()
+    rest_server = http.server.ThreadingHTTPServer(("localhost", 0), make_handler(local))
+    threading.Thread(target=rest_server.serve_forever, daemon=True).start()
+    yield {
+        "local": local,
+        "grpc": client.GrpcClient(f"localhost:{port}", "letters"),
+        "rest": client.RestClient(f"http://localhost:{rest_server.server_port}", "letters"),
+        "small": client.GrpcClient(f"localhost:{port}", "letters", max_message_bytes=1 << 12),
+    }
+    grpc_server.stop(0)
+    rest_server.shutdown()
+
+
+def arrays():
+    x, _ = episode()
+    return x["support_x"].numpy(), x["support_y"].numpy(), x["query_x"].numpy()
+
+
+@pytest.mark.parametrize("kind", ["local", "grpc", "rest"])
+def test_adapt_then_predict_is_adapt_and_predict(clients, kind):
+    support_x, support_y, query_x = arrays()
+    state = clients[kind].adapt(support_x, support_y)
+    probabilities, labels = clients[kind].predict(state, query_x)
+    at_once, same_labels = clients[kind].adapt_and_predict(support_x, support_y, query_x)
+    expected, _ = clients["local"].adapt_and_predict(support_x, support_y, query_x)
+    np.testing.assert_allclose(probabilities, at_once, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(at_once, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(labels, same_labels)
+
+
+def files_of(images):
+    return [[tf.io.encode_png(tf.cast(255 * image, tf.uint8)).numpy() for image in task] for task in images]
+
+
+@pytest.mark.parametrize("kind", ["local", "grpc", "rest"])
+def test_files_are_read_in_the_graph(clients, kind):
+    support_x, support_y, query_x = (values[:1] for values in arrays())
+    images = [1 - np.floor(255 * x / x.max()) / 255 for x in (support_x, query_x)]  # the export inverts
+    expected, _ = clients["local"].adapt_and_predict(images[0], support_y, images[1])
+    files = [files_of(x / x.max()) for x in (support_x, query_x)]
+    probabilities, _ = clients[kind].adapt_and_predict_files(files[0], support_y, files[1])
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["local", "grpc", "rest"])
+def test_a_refused_request_says_why(clients, kind):
+    support_x, support_y, _ = arrays()
+    with pytest.raises(client.ServingError, match="one label for each row"):
+        clients[kind].adapt(support_x, support_y[:, :-1])
+
+
+def test_a_message_over_the_limit_is_an_error_of_the_client(clients):
+    with pytest.raises(client.ServingError, match="RESOURCE_EXHAUSTED"):
+        clients["small"].adapt(*arrays()[:2])
+
+
+def test_a_server_that_is_not_there_is_named():
+    with pytest.raises(client.ServingError, match="UNAVAILABLE|DEADLINE_EXCEEDED"):
+        client.GrpcClient("localhost:1", "letters", deadline=2.0).adapt(*arrays()[:2])
+    with pytest.raises(client.ServingError, match="http://localhost:1/v1/models/letters:predict"):
+        client.RestClient("http://localhost:1", "letters").adapt(*arrays()[:2])
+    with pytest.raises(client.ServingError, match="Expected the version folder of an export"):
+        client.LocalClient("/nowhere")
+
+
+# ---- states that are edited
+
+
+@pytest.fixture(scope="module", params=["prototypical_network", "matching_network", "siamese_network"])
+def editable(request, tmp_path_factory):
+    folder = saved_model.export(descriptors.build(method_named(request.param)), tmp_path_factory.mktemp("editable"))
+    return client.LocalClient(folder), EditableStates.of_export(folder)
+
+
+def test_a_removed_class_answers_as_if_it_had_no_support(editable):
+    local, states = editable
+    support_x, support_y, query_x = (values[:1] for values in arrays())
+    removed = states.remove_class(local.adapt(support_x, support_y)[0], 1)
+    np.testing.assert_array_equal(states.classes(removed), [2, 0, 2])
+    expected, _ = local.adapt_and_predict(support_x, np.where(support_y == 1, -1, support_y), query_x)
+    np.testing.assert_allclose(local.predict(removed[None], query_x)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_added_class_answers_as_if_its_images_had_been_in_the_support_set(editable):
+    local, states = editable
+    support_x, support_y, query_x = arrays()
+    first, second = local.adapt(support_x, support_y)
+    changed = states.add_class(first, 0, second, 2)
+    other = support_x[1][support_y[1] == 2]
+    images = np.concatenate([support_x[0][support_y[0] != 0], other])[None]
+    labels = np.concatenate([support_y[0][support_y[0] != 0], [0] * len(other)])[None]
+    expected, _ = local.adapt_and_predict(images, labels, query_x[:1])
+    np.testing.assert_allclose(local.predict(changed[None], query_x[:1])[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_no_state_of_the_export_is_refused(editable):
+    local, states = editable
+    state = local.adapt(*arrays()[:2])[0]
+    with pytest.raises(ValueError, match="fingerprint of this export"):
+        states.remove_class(state + np.eye(1, len(state), dtype=np.float32)[0], 0)
+    with pytest.raises(ValueError, match="Received: "):
+        states.remove_class(state[:-1], 0)
+    with pytest.raises(ValueError, match=f"`label` must be from 0 to {WAY - 1}. Received: label=3"):
+        states.remove_class(state, 3)
+    with pytest.raises(ValueError, match="`source_state` must hold class 1"):
+        states.add_class(state, 0, states.remove_class(state, 1), 1)
+
+
+def test_states_of_whole_support_sets_refuse(tmp_path):
+    """The class maps of a Relation Network with batch statistics depend on the other classes."""
+    folder = saved_model.export(descriptors.build(method_named("relation_network")), tmp_path)
+    with pytest.raises(ValueError, match="Received: RelationNetwork, whose state is of the whole support set"):
+        EditableStates.of_export(folder)
+
+
+# ---- the binary
+
+
+def write_folder(root, images, labels):
+    for number, (image, label) in enumerate(zip(images, labels)):
+        (root / f"letter {label}").mkdir(parents=True, exist_ok=True)
+        pixels = tf.cast(255 * (1 - image / images.max()), tf.uint8)
+        (root / f"letter {label}" / f"{number}.png").write_bytes(tf.io.encode_png(pixels).numpy())
+
+
+def run_classify(*arguments):
+    command = [sys.executable, "-m", "export.classify", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_folders_in_predictions_out(folder, tmp_path):
+    support_x, support_y, query_x = (values[0] for values in arrays())
+    write_folder(tmp_path / "support", support_x, support_y)
+    write_folder(tmp_path / "query", query_x, episode()[1].numpy()[0])
+    flags = [f"--saved_model={folder}", f"--support={tmp_path / 'support'}", f"--query={tmp_path / 'query'}"]
+    done = run_classify(*flags, f"--csv={tmp_path / 'answers.csv'}")
+    assert done.returncode == 0, done.stderr
+    assert "accuracy: " in done.stdout and done.stdout.count("letter") >= 2 * len(query_x)
+    lines = (tmp_path / "answers.csv").read_text().splitlines()
+    assert lines[0] == "file,prediction,probability,letter 0,letter 1,letter 2" and len(lines) == 1 + len(query_x)
+    assert all(abs(sum(map(float, line.split(",")[3:])) - 1) < 1e-4 for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (["--support=/nowhere"], "error: Expected a folder. Received: /nowhere"),
+        (["--saved_model=/nowhere"], "error: Expected the version folder of an export"),
+        (["--server=localhost:1"], "Give either --saved_model or --server"),
+    ],
+)
+def test_a_wrong_argument_is_one_clear_line(folder, tmp_path, changes, message):
+    support_x, support_y, _ = (values[0] for values in arrays())
+    write_folder(tmp_path / "folder", support_x, support_y)
+    flags = [f"--saved_model={folder}", f"--support={tmp_path / 'folder'}", f"--query={tmp_path / 'folder'}"]
+    done = run_classify(*flags, *changes)
+    assert done.returncode != 0 and message in done.stderr + done.stdout and "Traceback" not in done.stderr
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
