@@ -9,14 +9,13 @@ the accuracy is printed too. Nothing needs a server with --saved_model.
 """
 
 import csv
-import pathlib
 import sys
 
 import numpy as np
 from absl import app, flags, logging
 
 from export import client
-from zoo.datasets.image_folder import EXTENSIONS
+from export.folders import class_folders, image_files
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export, to answer in this process.")
 _SERVER = flags.DEFINE_string("server", None, "TensorFlow Serving: host:port for gRPC, http://host:port for REST.")
@@ -34,20 +33,6 @@ def make_client(saved_model=None, server=None, model_name="model", deadline=30.0
     if server.startswith(("http://", "https://")):
         return client.RestClient(server, model_name, deadline=deadline)
     return client.GrpcClient(server, model_name, deadline=deadline)
-
-
-def class_folders(folder):
-    """Image files by class: {name of the class folder: its files}, sorted. Raises ValueError where there are none."""
-    root = pathlib.Path(folder)
-    if not root.is_dir():
-        raise ValueError(f"Expected a folder. Received: {folder}")
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return {path.name: files for path in folders if (files := image_files(path))}
-
-
-def image_files(folder):
-    """The PNG and JPEG files of a folder, sorted."""
-    return sorted(path for path in pathlib.Path(folder).iterdir() if path.suffix.lower() in EXTENSIONS)
 
 
 def classify(answering, support, queries):

@@ -1,6 +1,7 @@
 """Exports a trained model as a SavedModel that adapts inside the request.
 
 python -m export.export_model --workdir=DIR | --preset=NAME --output_dir=DIR [--way=5] [--version=1]
+    [--signatures=adapt,predict]
 """
 
 import sys
@@ -8,7 +9,9 @@ import sys
 from absl import app, flags, logging
 
 from export import saved_model
-from zoo.presets import from_preset, preset_metadata
+from export.loading import is_ink, load_with_way
+from export.serving_files import docker_command
+from zoo.presets import preset_metadata
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
@@ -16,26 +19,8 @@ _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Folder of the served model; versions are folders in it.", required=True
 )
 _WAY = flags.DEFINE_integer("way", None, "Classes per task: any for methods with a variable way (default 5).", 2)
+_SIGNATURES = flags.DEFINE_list("signatures", None, "Signatures to write; all that the method has when left out.")
 _VERSION = flags.DEFINE_integer("version", None, "Version to write; one more than the highest there when left out.", 1)
-
-INK_DATASETS = ("omniglot", "glyphs")
-
-
-def load_with_way(source, way=None):
-    """The model with a fixed way. Raises ValueError where its method cannot serve that way."""
-    model = from_preset(source)
-    if model.supports_variable_way:
-        return from_preset(source, way=way or 5)
-    if way not in (None, model.way):
-        raise ValueError(
-            f"`--way` must be {model.way}, the way that this {type(model).__name__} was trained with. Received: {way}"
-        )
-    return model
-
-
-def is_ink(dataset):
-    """Whether a model was trained on ink as 1, so that image files of dark ink on light paper must be inverted."""
-    return dataset["name"] in INK_DATASETS or bool(dataset["options"].get("invert"))
 
 
 def main(argv):
@@ -50,13 +35,15 @@ def main(argv):
         metadata = preset_metadata(source)
         figures = {"dataset": metadata["config"]["dataset"], "figures": metadata.get("figures", [])}
         target = saved_model.export(
-            model, _OUTPUT_DIR.value, _VERSION.value, figures, invert=is_ink(metadata["config"]["dataset"])
+            model, _OUTPUT_DIR.value, _VERSION.value, figures, is_ink(metadata["config"]["dataset"]), _SIGNATURES.value
         )
     except (ValueError, saved_model.ExportError) as error:
         sys.exit(f"error: {error}")
     print(
         f"exported: {target}\na fresh process without this package answered as the model does, within {saved_model.TOLERANCE}"
     )
+    name = target.parent.resolve().name
+    print(f"serve it: {docker_command(target.parent, name)}")
 
 
 if __name__ == "__main__":

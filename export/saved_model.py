@@ -1,9 +1,7 @@
 """Writes a SavedModel that adapts, and proves that it does without this package."""
 
 import json
-import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,8 +9,10 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from export.serving_files import write_server_samples, write_warmup
 from export.signatures import ServedModel
 from export.states import SIDECAR_FILE
+from export.versions import choose_version, new_version
 
 # Ops that would change served weights, need Python, or need XLA, which a stock server disables.
 FORBIDDEN_OPS = ("Assign", "PyFunc", "XlaMustCompile", "XlaLaunch")
@@ -23,7 +23,7 @@ class ExportError(RuntimeError):
     """The export does not answer as the model does; nothing was left behind."""
 
 
-def export(model, output_dir, version=None, metadata=None, invert=False):
+def export(model, output_dir, version=None, metadata=None, invert=False, signatures=None):
     """Writes `<output_dir>/<version>/`, after a fresh process without this package gave the same answers from it.
 
     Args:
@@ -32,6 +32,7 @@ def export(model, output_dir, version=None, metadata=None, invert=False):
         version: int; one more than the highest there when None.
         metadata: dict for the sidecar, as plain data.
         invert: whether image files are dark ink on light paper, to turn into ink 1 and paper 0.
+        signatures: names of those to write; all when None.
 
     Returns:
         The version folder, a pathlib.Path.
@@ -41,27 +42,17 @@ def export(model, output_dir, version=None, metadata=None, invert=False):
         ExportError: where the reloaded answers differ.
     """
     output_dir = pathlib.Path(output_dir)
-    version = _next_version(output_dir) if version is None else _checked_version(output_dir, version)
-    target = output_dir / str(version)
-    served = ServedModel(model, version, invert)
+    version = choose_version(output_dir, version)
+    served = ServedModel(model, version, invert, signatures)
     check_graph(served.signatures)
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        # Servers poll the folder for integers: written under another name on the same disk, then renamed.
-        scratch = pathlib.Path(tempfile.mkdtemp(dir=output_dir, prefix=".writing-"))
-    except OSError as error:
-        raise ValueError(
-            f"`output_dir` must be a folder that can be written. Received: {output_dir}: {error.strerror}"
-        ) from error
-    try:
-        tf.saved_model.save(served.module, str(scratch), signatures=served.signatures)
-        (scratch / SIDECAR_FILE).write_text(json.dumps(_sidecar(model, served, metadata or {}), indent=1) + "\n")
-        verify(model, served, scratch)
-        scratch.chmod(0o755)
-        os.rename(scratch, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target
+    name = output_dir.resolve().name
+    with new_version(output_dir, version) as folder:
+        tf.saved_model.save(served.module, str(folder), signatures=served.signatures)
+        (folder / SIDECAR_FILE).write_text(json.dumps(_sidecar(model, served, metadata or {}), indent=1) + "\n")
+        requests = verify(model, served, folder)
+        write_warmup(folder, name, _warmup_requests(served, requests))
+    write_server_samples(output_dir, name)
+    return output_dir / str(version)
 
 
 def check_graph(signatures):
@@ -75,17 +66,29 @@ def check_graph(signatures):
 
 
 def verify(model, served, folder):
-    """Raises ExportError unless a fresh process answers from `folder` as the Python model does."""
+    """Raises ExportError unless a fresh process answers from `folder` as the Python model does; the requests it answered."""
     requests = _requests(served, model)
     expected = _python_answers(model, served, requests)
+    requests["task_state"] = expected["adapt/task_state"]
     answers = reload_and_answer(folder, requests)
     for name, value in expected.items():
+        if name.partition("/")[0] not in served.signatures:
+            continue
         difference = float(np.max(np.abs(answers[name] - value), initial=0.0))
         if answers[name].shape != value.shape or not difference <= TOLERANCE:
             raise ExportError(
                 f"The reloaded {name} must be the model's within {TOLERANCE}. Received: shape {answers[name].shape} for "
                 f"{value.shape}, difference {difference}"
             )
+    return requests
+
+
+def _warmup_requests(served, requests):
+    """For each signature one task of what it was verified with."""
+    return {
+        name: {spec.name: requests[spec.name][:1] for spec in tf.nest.flatten(function.structured_input_signature)}
+        for name, function in served.signatures.items()
+    }
 
 
 def reload_and_answer(folder, requests):
@@ -173,14 +176,3 @@ def _sidecar(model, served, metadata):
         "signatures": sorted(served.signatures),
         **metadata,
     }
-
-
-def _next_version(output_dir):
-    versions = [int(path.name) for path in output_dir.glob("*") if path.name.isdigit()] if output_dir.is_dir() else []
-    return max(versions, default=0) + 1
-
-
-def _checked_version(output_dir, version):
-    if version < 1 or (output_dir / str(version)).exists():
-        raise ValueError(f"`version` must be a positive int that {output_dir} does not hold yet. Received: {version}")
-    return version

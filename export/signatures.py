@@ -25,12 +25,13 @@ class ServedModel:
         model: a FewShotModel for classification, with a fixed `way`.
         version: of the export, part of the fingerprint that its task states carry.
         invert: whether image files are dark ink on light paper, for models that take ink for 1.
+        chosen: names of the signatures to serve; all that the method has when None.
 
     Raises:
-        ValueError: for a regression model, or one without a fixed `way`.
+        ValueError: for a regression model, one without a fixed `way`, or a chosen signature that it does not have.
     """
 
-    def __init__(self, model, version=1, invert=False):
+    def __init__(self, model, version=1, invert=False, chosen=None):
         if model.target_size is not None or model.way is None:
             raise ValueError(
                 f"Expected a classification model with a fixed `way`. Received: way={model.way}, "
@@ -63,6 +64,11 @@ class ServedModel:
         if model.has_embedding:
             flat_images = tf.TensorSpec((None,) + model.input_shape, tf.float32)
             self.signatures["embed"] = self._function(self._embed, images=flat_images)
+        unknown = sorted(set(chosen or ()) - set(self.signatures))
+        if unknown:
+            raise ValueError(f"`signatures` must be among {sorted(self.signatures)}. Received: {unknown}")
+        if chosen:
+            self.signatures = {name: self.signatures[name] for name in chosen}
 
     @staticmethod
     def _function(function, **specs):

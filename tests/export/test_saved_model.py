@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import saved_model, signatures, task_state
+from export import client, saved_model, serving_files, signatures, task_state
 from tests import descriptors
 from tests.descriptors import METHODS, WAY, episode
 
@@ -122,7 +122,7 @@ def test_versions_count_up_and_are_never_overwritten(tmp_path):
     model = descriptors.build(METHODS[0])
     assert saved_model.export(model, tmp_path, version=4).name == "4"
     assert saved_model.export(model, tmp_path, metadata={"note": "second"}).name == "5"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["4", "5"]
     sidecar = json.loads((tmp_path / "5" / saved_model.SIDECAR_FILE).read_text())
     assert (
         sidecar["note"] == "second"
@@ -131,6 +131,34 @@ def test_versions_count_up_and_are_never_overwritten(tmp_path):
     )
     with pytest.raises(ValueError, match="`version` must be a positive int that .* does not hold yet. Received: 4"):
         saved_model.export(model, tmp_path, version=4)
+
+
+def test_warm_up_requests_are_answered_and_cover_every_signature(tmp_path):
+    folder = saved_model.export(descriptors.build(METHODS[0]), tmp_path)
+    requests = serving_files.read_warmup(folder)
+    local = client.LocalClient(folder)
+    assert set(requests) == set(tf.saved_model.load(str(folder)).signatures)
+    for signature, inputs in requests.items():
+        assert all(len(value) == 1 for value in inputs.values())
+        answers = local.call(signature, inputs)
+        assert all(np.isfinite(value).all() for value in answers.values()), signature
+
+
+def test_only_the_chosen_signatures_are_written(tmp_path):
+    model = descriptors.build(METHODS[0])
+    folder = saved_model.export(model, tmp_path, signatures=["adapt", "predict"])
+    assert set(tf.saved_model.load(str(folder)).signatures) == {"adapt", "predict"}
+    with pytest.raises(ValueError, match="`signatures` must be among .* Received: .'adopt'."):
+        saved_model.export(model, tmp_path, signatures=["adopt"])
+
+
+def test_samples_of_server_configuration_forbid_padding_and_are_not_overwritten(tmp_path):
+    serving_files.write_server_samples(tmp_path, "letters")
+    assert "pad_variable_length_inputs: false" in (tmp_path / "batching_params.pbtxt").read_text()
+    (tmp_path / "models.config").write_text("mine")
+    serving_files.write_server_samples(tmp_path, "letters")
+    assert (tmp_path / "models.config").read_text() == "mine"
+    assert "--model_name=letters" in serving_files.docker_command(tmp_path, "letters")
 
 
 def test_an_export_that_answers_otherwise_leaves_nothing(tmp_path, monkeypatch):

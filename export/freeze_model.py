@@ -1,0 +1,50 @@
+"""Adapts a model to a folder of images, and exports the ordinary classifier that it became.
+
+python -m export.freeze_model --preset=NAME|--workdir=DIR --support=FOLDER --output_dir=DIR [--version=N]
+
+The support folder holds one folder of images per class; their names are the names of the classes.
+"""
+
+import sys
+
+import tensorflow as tf
+from absl import app, flags, logging
+
+from export.folders import class_folders
+from export.frozen import freeze
+from export.loading import is_ink, load_with_way
+from export.preprocessing import decode_images
+from zoo.presets import preset_metadata
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
+_PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the served model; versions are folders in it.")
+_VERSION = flags.DEFINE_integer("version", None, "Version to write; one more than the highest there when left out.", 1)
+_SUPPORT = flags.DEFINE_string("support", None, "Folder with one folder of example images per class.")
+
+
+def main(argv):
+    logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1:
+        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+    if (_WORKDIR.value is None) == (_PRESET.value is None):
+        raise app.UsageError("Give either --workdir or --preset.")
+    source = _WORKDIR.value or _PRESET.value
+    try:
+        support = class_folders(_SUPPORT.value)
+        model = load_with_way(source)
+        if model.supports_variable_way:
+            model = load_with_way(source, max(2, len(support)))
+        invert = is_ink(preset_metadata(source)["config"]["dataset"])
+        files = [file.read_bytes() for of_class in support.values() for file in of_class]
+        labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
+        images = decode_images(tf.constant([files]), model.input_shape, invert)[0]
+        target = freeze(model, images, labels, list(support), _OUTPUT_DIR.value, _VERSION.value, invert)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print(f"exported: {target}, a classifier of {', '.join(support)}")
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["support", "output_dir"])
+    app.run(main)

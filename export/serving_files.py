@@ -1,0 +1,79 @@
+"""What a server reads beside the graph: warm-up requests, and samples of its configuration."""
+
+import pathlib
+
+import tensorflow as tf
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+MODELS_FILE = "models.config"
+BATCHING_FILE = "batching_params.pbtxt"
+
+
+def write_warmup(folder, model_name, requests):
+    """Writes one request per signature, which the server answers before it takes real ones: the slow first call is over then.
+
+    Args:
+        folder: version folder of an export.
+        model_name: name of the model on the server.
+        requests: {signature: {input: array}}; each must be answered, since a record that fails, fails the load.
+    """
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    path = pathlib.Path(folder) / WARMUP_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, inputs in sorted(requests.items()):
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = model_name
+            request.model_spec.signature_name = signature
+            for name, value in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())
+
+
+def read_warmup(folder):
+    """The warm-up requests of a version folder: {signature: {input: array}}."""
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    requests = {}
+    for record in tf.data.TFRecordDataset(str(pathlib.Path(folder) / WARMUP_FILE)).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        requests[request.model_spec.signature_name] = inputs
+    return requests
+
+
+def write_server_samples(output_dir, model_name):
+    """Writes models.config and batching_params.pbtxt beside the version folders; what is there already stays."""
+    samples = {
+        MODELS_FILE: f"""model_config_list {{
+  config {{
+    name: "{model_name}"
+    base_path: "/models/{model_name}"
+    model_platform: "tensorflow"
+  }}
+}}
+""",
+        # Padding by the server repeats the first element of a tensor: it would add images to support sets.
+        BATCHING_FILE: """max_batch_size { value: 16 }
+batch_timeout_micros { value: 2000 }
+num_batch_threads { value: 2 }
+max_enqueued_batches { value: 100 }
+pad_variable_length_inputs: false
+""",
+    }
+    for name, text in samples.items():
+        path = pathlib.Path(output_dir) / name
+        if not path.exists():
+            path.write_text(text, encoding="utf-8")
+
+
+def docker_command(output_dir, model_name):
+    """The command that serves an export with the stock image of TensorFlow Serving."""
+    path = pathlib.Path(output_dir).resolve()
+    return (
+        f"docker run -p 8500:8500 -p 8501:8501 -v {path}:/models/{model_name} tensorflow/serving "
+        f"--model_name={model_name} --model_base_path=/models/{model_name} --enable_batching "
+        f"--batching_parameters_file=/models/{model_name}/{BATCHING_FILE}"
+    )

@@ -1,0 +1,42 @@
+"""Version folders: whole or not there, since servers poll for them."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+
+
+def choose_version(output_dir, version=None):
+    """`version`, or one more than the highest in `output_dir`. Raises ValueError for one that is there or not positive."""
+    output_dir = pathlib.Path(output_dir)
+    if version is None:
+        there = [int(path.name) for path in output_dir.glob("*") if path.name.isdigit()] if output_dir.is_dir() else []
+        return max(there, default=0) + 1
+    if version < 1 or (output_dir / str(version)).exists():
+        raise ValueError(f"`version` must be a positive int that {output_dir} does not hold yet. Received: {version}")
+    return version
+
+
+@contextlib.contextmanager
+def new_version(output_dir, version):
+    """A folder to write into, which becomes `<output_dir>/<version>` when the block ends, and vanishes when it fails.
+
+    Raises:
+        ValueError: where `output_dir` cannot be written.
+    """
+    output_dir = pathlib.Path(output_dir)
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        # Not a number, which a server would load, but on the same disk, for the rename.
+        scratch = pathlib.Path(tempfile.mkdtemp(dir=output_dir, prefix=".writing-"))
+    except OSError as error:
+        raise ValueError(
+            f"`output_dir` must be a folder that can be written. Received: {output_dir}: {error.strerror}"
+        ) from error
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        os.rename(scratch, output_dir / str(version))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
