@@ -1,0 +1,163 @@
+"""Exports as a server sees them: through TensorFlow's C API, with and without sense in the request."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from export import saved_model
+from tests import descriptors
+from tests.descriptors import IMAGE_SHAPE, METHODS, WAY, episode
+
+OK, INVALID_ARGUMENT = 0, 3
+RUNNER = pathlib.Path(__file__).with_name("c_api_runner.py")
+# Fuzzing every method takes minutes: `make test-all` does.
+QUICK = ("prototypical_network", "maml", "reptile")
+
+
+def marked(method):
+    return pytest.param(method, marks=() if method.name in QUICK else pytest.mark.slow, id=method.name)
+
+
+@pytest.fixture(params=[marked(method) for method in METHODS], scope="module")
+def exported(request, tmp_path_factory):
+    model = descriptors.build(request.param)
+    return model, saved_model.export(model, tmp_path_factory.mktemp("served"))
+
+
+def tensor_names(folder):
+    """{signature: {"inputs": {name: tensor}, "outputs": {name: tensor}}} of a SavedModel."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    content = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    return {
+        name: {
+            "inputs": {key: info.name for key, info in definition.inputs.items()},
+            "outputs": {key: info.name for key, info in definition.outputs.items()},
+        }
+        for name, definition in content.meta_graphs[0].signature_def.items()
+        if not name.startswith("__")
+    }
+
+
+def run(folder, calls, requests, tmp_path):
+    plan = {"library": tf.sysconfig.get_lib(), "signatures": tensor_names(folder), "calls": calls}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    np.savez(tmp_path / "requests.npz", **requests)
+    command = [sys.executable, "-I", str(RUNNER), str(folder), "plan.json", "requests.npz", "answers.npz"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with np.load(tmp_path / "answers.npz") as answers:
+        return dict(answers)
+
+
+def images(name):
+    return {f"{name}_images": f"{name}_images", **({"support_labels": "labels"} if name == "support" else {})}
+
+
+def test_every_signature_answers_as_the_python_model_does(exported, tmp_path):
+    model, folder = exported
+    x, _ = episode(num_tasks=2)
+    requests = {"support_images": x["support_x"].numpy(), "labels": x["support_y"].numpy()}
+    requests["query_images"] = x["query_x"].numpy()
+    calls = [
+        ["adapt", images("support")],
+        ["predict", {"task_state": "0/task_state", **images("query")}],
+        ["adapt_and_predict", {**images("support"), **images("query")}],
+        ["adapt_and_predict", {**images("support"), **images("query")}],
+    ]
+    answers = run(folder, calls, requests, tmp_path)
+    assert (answers["codes"] == OK).all()
+    expected = tf.nn.softmax(model(x)).numpy()
+    for number in (1, 2):
+        np.testing.assert_allclose(answers[f"{number}/probabilities"], expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(answers[f"{number}/labels"], answers[f"{number}/probabilities"].argmax(axis=-1))
+    np.testing.assert_allclose(answers["3/probabilities"], answers["2/probabilities"], rtol=1e-4, atol=1e-6)
+
+
+def test_a_task_is_not_changed_by_its_neighbours(exported, tmp_path):
+    """Alone, beside another task, and beside a task of NaN."""
+    _, folder = exported
+    x, _ = episode(num_tasks=2)
+    requests = {"support_images": x["support_x"].numpy(), "labels": x["support_y"].numpy()}
+    requests["query_images"] = x["query_x"].numpy()
+    calls = []
+    for case in ("both", "alone", "nan"):
+        chosen = {name: value[:1] if case == "alone" else value.copy() for name, value in list(requests.items())[:3]}
+        if case == "nan":
+            chosen["support_images"][1] = np.nan
+        requests.update({f"{case}_{name}": value for name, value in chosen.items()})
+        inputs = {"support_images": f"{case}_support_images", "support_labels": f"{case}_labels"}
+        calls.append(["adapt_and_predict", {**inputs, "query_images": f"{case}_query_images"}])
+    answers = run(folder, calls, requests, tmp_path)
+    assert (answers["codes"] == OK).all()
+    for number in (1, 2):
+        expected = answers["0/probabilities"][0]
+        np.testing.assert_allclose(answers[f"{number}/probabilities"][0], expected, rtol=1e-3, atol=1e-5)
+
+
+def malformed(rng, state_size):
+    """One request that is wrong in one to three ways, of a signature drawn at random."""
+    signature = rng.choice(["adapt", "predict", "adapt_and_predict"])
+    tasks, rows, queries = rng.integers(0, 3), rng.integers(0, 4), rng.integers(0, 3)
+    inputs = {
+        "support_images": rng.random((tasks, rows, *IMAGE_SHAPE), np.float32),
+        "support_labels": rng.integers(-3, WAY + 3, (tasks, rows)),
+        "query_images": rng.random((tasks, queries, *IMAGE_SHAPE), np.float32),
+        "task_state": rng.standard_normal((tasks, max(0, state_size + rng.integers(-2, 3)))).astype(np.float32),
+    }
+    wanted = {
+        "adapt": ["support_images", "support_labels"],
+        "predict": ["task_state", "query_images"],
+        "adapt_and_predict": ["support_images", "support_labels", "query_images"],
+    }[signature]
+    for _ in range(rng.integers(1, 4)):
+        name = rng.choice(wanted)
+        value = inputs[name]
+        change = rng.integers(0, 6)
+        if change == 0 and value.ndim:  # a rank too low
+            value = value.reshape(-1)
+        elif change == 1:  # a rank too high
+            value = value[None]
+        elif change == 2:  # another dtype
+            with np.errstate(invalid="ignore"):
+                value = value.astype(rng.choice([np.float64, np.int32]))
+        elif change == 3 and value.ndim:  # one size changed
+            axis = rng.integers(0, value.ndim)
+            value = np.repeat(value, 2, axis=axis) if rng.random() < 0.5 else np.delete(value, slice(0, 1), axis=axis)
+        elif change == 4 and value.dtype == np.float32:  # values that are no pixels
+            value = np.full_like(value, rng.choice([np.nan, np.inf, -1e30, 1e30]))
+        elif change == 5 and value.dtype == np.int64:  # labels far out of range
+            value = rng.integers(-(2**62), 2**62, value.shape)
+        inputs[name] = value
+    return str(signature), {name: inputs[name] for name in wanted}
+
+
+def test_a_thousand_malformed_requests_end_no_process(exported, tmp_path):
+    """Each is answered or refused with a code; a well-formed request after them is answered as before."""
+    model, folder = exported
+    rng = np.random.default_rng(0)
+    sidecar = json.loads((folder / saved_model.SIDECAR_FILE).read_text())["task_state"]
+    size = sidecar["fixed_size"] + sidecar["size_per_support_row"] * 2
+    x, _ = episode(num_tasks=1)
+    requests = {"support_images": x["support_x"].numpy(), "labels": x["support_y"].numpy()}
+    requests["query_images"] = x["query_x"].numpy()
+    good = ["adapt_and_predict", {**images("support"), **images("query")}]
+    calls = [good]
+    for number in range(1000):
+        signature, inputs = malformed(rng, size)
+        requests.update({f"{number}_{name}": value for name, value in inputs.items()})
+        calls.append([signature, {name: f"{number}_{name}" for name in inputs}])
+    answers = run(folder, [*calls, good], requests, tmp_path)
+    codes = answers["codes"]
+    assert len(codes) == 1002 and codes[0] == codes[-1] == OK
+    assert set(codes) == {OK, INVALID_ARGUMENT} and (codes == INVALID_ARGUMENT).sum() > 500
+    np.testing.assert_allclose(answers["1001/probabilities"], answers["0/probabilities"], rtol=1e-4, atol=1e-6)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
