@@ -34,9 +34,21 @@ def test_every_method_is_in_the_table():
         assert f"| [`{name}`](" in README, name
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert pathlib.Path(target).exists(), target
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/serving.md"])
+def test_links_lead_somewhere(path):
+    path = pathlib.Path(path)
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+def test_documented_modules_and_flags_exist():
+    """Every `python -m` line of the documents names a binary that is there, and flags that it defines."""
+    for path in ("README.md", "CONTRIBUTING.md", "docs/serving.md"):
+        text = pathlib.Path(path).read_text(encoding="utf-8").replace("\\\n", " ")
+        for module, arguments in re.findall(r"python -m ((?:trainers|export|benchmarks)\.\w+)([^\n`]*)", text):
+            source = pathlib.Path(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+            for flag in re.findall(r"--(\w+)", arguments):
+                assert f'"{flag}"' in source, (path, module, flag)
 
 
 def test_tables_were_written_by_their_commands():

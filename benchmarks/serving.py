@@ -1,0 +1,143 @@
+"""Times exported models: 5-way 1-shot with 15 queries per class, per method, signature, tasks per request and threads.
+
+python -m benchmarks.serving [--presets=NAME,...] [--threads=1,2] [--document=docs/serving.md] [--csv=docs/serving.csv]
+
+Each preset is exported, and timed in a process of its own per number of threads, through the Python runtime of
+TensorFlow: the graph is the server's, the network and the queue of a server are not part of it. Run on a quiet machine.
+"""
+
+import csv
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from absl import app, flags
+
+_PRESETS = flags.DEFINE_list("presets", None, "Presets to time; all classifiers that ship when left out.")
+_THREADS = flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads.")
+_DOCUMENT = flags.DEFINE_string("document", None, "File to write the table into, between its serving marks.")
+_CSV = flags.DEFINE_string("csv", None, "File for every measurement.")
+_CHILD = flags.DEFINE_string("child", None, "Times this SavedModel in this process and prints JSON.")
+
+TASKS = (1, 4, 16)
+_WAY, _QUERIES = 5, 15
+_SECONDS, _MIN_CALLS, _MAX_CALLS = 1.0, 5, 100
+_FIELDS = ("preset", "threads", "signature", "tasks", "median_ms", "p99_ms", "tasks_per_second")
+
+
+def requests_of(input_shape, num_tasks):
+    """Random images: only their number and size cost time."""
+    rng = np.random.default_rng(0)
+    return {
+        "support_images": rng.random((num_tasks, _WAY, *input_shape), np.float32),
+        "support_labels": np.tile(np.arange(_WAY), (num_tasks, 1)),
+        "query_images": rng.random((num_tasks, _WAY * _QUERIES, *input_shape), np.float32),
+    }
+
+
+def time_calls(call):
+    """Seconds of each call, after one that is not counted."""
+    call()
+    seconds, end = [], time.perf_counter() + _SECONDS
+    while len(seconds) < _MIN_CALLS or (time.perf_counter() < end and len(seconds) < _MAX_CALLS):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def time_export(folder, threads):
+    """Measurements of one SavedModel, and the first call without and with its warm-up requests replayed."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    from export import client, serving_files
+
+    sidecar = json.loads(open(os.path.join(folder, "adaptation.json"), encoding="utf-8").read())
+    request, first = requests_of(sidecar["input_shape"], 1), {}
+    for name in ("cold", "warm"):
+        local = client.LocalClient(folder)
+        if name == "warm":
+            for signature, inputs in serving_files.read_warmup(folder).items():
+                local.call(signature, inputs)
+        start = time.perf_counter()
+        local.call("adapt_and_predict", request)
+        first[name] = time.perf_counter() - start
+    rows = []
+    for tasks in TASKS:
+        request = requests_of(sidecar["input_shape"], tasks)
+        queries = request["query_images"]
+        support = {name: value for name, value in request.items() if name != "query_images"}
+        state = local.call("adapt", support)["task_state"]
+        inputs = {
+            "adapt": support,
+            "predict": {"task_state": state, "query_images": queries},
+            "adapt_and_predict": request,
+        }
+        for signature, values in inputs.items():
+            seconds = time_calls(lambda signature=signature, values=values: local.call(signature, values))
+            median, p99 = statistics.median(seconds), float(np.percentile(seconds, 99))
+            rows.append([signature, tasks, 1000 * median, 1000 * p99, tasks / median])
+    return {"first": first, "rows": rows}
+
+
+def table(measured):
+    """The measurements of adapt_and_predict as a Markdown table."""
+    lines = [
+        "| preset | threads | 1 task: median (99th percentile) | tasks/s with 1, 4, 16 tasks a request | first call, warmed up |",
+        "|---|---|---|---|---|",
+    ]
+    for preset, threads, timing in measured:
+        of_tasks = {row[1]: row[2:] for row in timing["rows"] if row[0] == "adapt_and_predict"}
+        median, p99, _ = of_tasks[1]
+        rates = ", ".join(f"{of_tasks[tasks][2]:.0f}" for tasks in TASKS)
+        first = f"{timing['first']['cold']:.2f} s, {timing['first']['warm']:.3f} s"
+        lines.append(f"| {preset} | {threads} | {median:.1f} ms ({p99:.1f}) | {rates} | {first} |")
+    lines += ["", f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}): 5-way 1-shot, 15 queries per class."]
+    return "\n".join(lines)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+    if _CHILD.value:
+        print(json.dumps(time_export(_CHILD.value, int(_THREADS.value[0]))))
+        return
+    import zoo
+    from export import saved_model
+    from export.loading import load_with_way
+    from trainers.report import replace_section
+
+    measured = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for preset in _PRESETS.value or zoo.list_presets():
+            model = load_with_way(preset)
+            if model.target_size is not None:
+                continue
+            folder = saved_model.export(model, os.path.join(scratch, preset))
+            for threads in _THREADS.value:
+                command = [sys.executable, "-m", "benchmarks.serving", f"--child={folder}", f"--threads={threads}"]
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+                measured.append((preset, threads, json.loads(done.stdout.splitlines()[-1])))
+                print(table(measured[-1:]).splitlines()[2], flush=True)
+    if _CSV.value:
+        with open(_CSV.value, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(_FIELDS)
+            for preset, threads, timing in measured:
+                writer.writerows(
+                    [preset, threads, row[0], row[1], *(f"{value:.3f}" for value in row[2:])] for row in timing["rows"]
+                )
+    if _DOCUMENT.value:
+        replace_section(_DOCUMENT.value, "serving", table(measured))
+
+
+if __name__ == "__main__":
+    app.run(main)
