@@ -24,4 +24,5 @@ def get_config():
     config.outer.learning_rate = 1e-3
     config.outer.global_clipnorm = 0.2
     config.outer.num_steps = 5000
+    config.validation.every = 1000
     return config

@@ -18,6 +18,7 @@ from export import client, saved_model
 from export.states import EditableStates
 from tests import descriptors
 from tests.descriptors import WAY, episode
+from tests.export.image_files import write_folder
 
 
 def method_named(name):
@@ -203,13 +204,6 @@ def test_states_of_whole_support_sets_refuse(tmp_path):
 
 
 # ---- the binary
-
-
-def write_folder(root, images, labels):
-    for number, (image, label) in enumerate(zip(images, labels)):
-        (root / f"letter {label}").mkdir(parents=True, exist_ok=True)
-        pixels = tf.cast(255 * (1 - image / images.max()), tf.uint8)
-        (root / f"letter {label}" / f"{number}.png").write_bytes(tf.io.encode_png(pixels).numpy())
 
 
 def run_classify(*arguments):

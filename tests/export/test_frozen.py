@@ -9,7 +9,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from export.frozen import freeze
 from tests import descriptors
 from tests.descriptors import METHODS, WAY, episode
-from tests.export.test_client import write_folder
+from tests.export.image_files import write_folder
 
 NAMES = ["alpha", "beta", "gamma"]
 

@@ -43,8 +43,8 @@ class MetaNetwork(TaskwiseModel):
     Not transductive: a query reads its own fast weights.
 
     Differs from the paper: the loss is the mean over queries (the code sums). Biases of m and d start at 0, and not
-    uniformly, and `odd_start`: what m adds to all fast weights alike, nothing normalizes. Where it is below 0 all fast
-    filters are silent behind their ReLU and m gets no gradient, which was so in 2 of 5 random starts.
+    uniformly, and `odd_start`: what d or m adds to all fast weights alike, nothing normalizes, and where it is below 0 the
+    fast filters are silent behind their ReLU and get no gradient. So it was for d in 2 of 6 starts without it.
     The softmax layer of u, which only makes the gradients that d sees, gets no gradient in the paper either, and is a weight
     that is not trainable. The pairwise loss takes all pairs of a chunk, and not random ones, so that adaptation has no
     randomness, in the form with a margin (Hadsell et al. 2006).
