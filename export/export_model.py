@@ -9,7 +9,7 @@ import sys
 from absl import app, flags, logging
 
 from export import saved_model
-from export.loading import is_ink, load_with_way
+from export.loading import chosen_source, is_ink, load_with_way
 from export.serving_files import docker_command
 from zoo.presets import preset_metadata
 
@@ -27,10 +27,8 @@ def main(argv):
     logging.set_verbosity(logging.WARNING)
     if len(argv) > 1:
         raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
-    if (_WORKDIR.value is None) == (_PRESET.value is None):
-        raise app.UsageError("Give either --workdir or --preset.")
-    source = _WORKDIR.value or _PRESET.value
     try:
+        source = chosen_source(_WORKDIR.value, _PRESET.value)
         model = load_with_way(source, _WAY.value)
         metadata = preset_metadata(source)
         figures = {"dataset": metadata["config"]["dataset"], "figures": metadata.get("figures", [])}

@@ -12,7 +12,7 @@ from absl import app, flags, logging
 
 from export.folders import class_folders
 from export.frozen import freeze
-from export.loading import is_ink, load_with_way
+from export.loading import chosen_source, is_ink, load_with_way
 from export.preprocessing import decode_images
 from zoo.presets import preset_metadata
 
@@ -27,10 +27,8 @@ def main(argv):
     logging.set_verbosity(logging.WARNING)
     if len(argv) > 1:
         raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
-    if (_WORKDIR.value is None) == (_PRESET.value is None):
-        raise app.UsageError("Give either --workdir or --preset.")
-    source = _WORKDIR.value or _PRESET.value
     try:
+        source = chosen_source(_WORKDIR.value, _PRESET.value)
         support = class_folders(_SUPPORT.value)
         model = load_with_way(source)
         if model.supports_variable_way:

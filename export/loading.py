@@ -6,6 +6,13 @@ from zoo.presets import from_preset
 INK_DATASETS = ("omniglot", "glyphs")
 
 
+def chosen_source(workdir, preset):
+    """The one of the two that is given. Raises ValueError for both or neither."""
+    if (workdir is None) == (preset is None):
+        raise ValueError(f"Give either --workdir or --preset. Received: --workdir={workdir}, --preset={preset}")
+    return workdir or preset
+
+
 def load_with_way(source, way=None):
     """The model with a fixed way. Raises ValueError where its method cannot serve that way."""
     model = from_preset(source)
