@@ -1,0 +1,188 @@
+"""Measures what the gradients of MAML, FOMAML and Reptile are made of, or trains on combinations of inner gradients.
+
+python -m trainers.gradient_terms --output_dir=DIR [--preset=NAME | --workdir=DIR | --config=configs/NAME.py]
+    The terms A and B on tasks of the model's data set, and the exact directions beside their leading order as alpha shrinks:
+    gradient_terms.md, .json and .png. Without a model: a fresh MAML on glyphs.
+
+python -m trainers.gradient_terms --combine --output_dir=DIR [--config=configs/NAME.py | --dataset=glyphs]
+    Outer updates g1, g2, g1+g2, (g1+g2)/2 .. g4 from the same start: gradient_combinations.md, .json and .png, written anew at
+    each evaluation. Without a config: configs/reptile_omniglot_5way_1shot.py. The paper trains for 40,000 iterations, and the
+    default is the start of that; with --inner_learning_rate=0.03, ten times the published one, it shows the order of the curves.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import sys
+import threading
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from configs import maml_omniglot_5way_1shot, reptile_omniglot_5way_1shot
+from trainers import builder, distribute, gradient_combinations, gradient_measurements, gradient_report
+from zoo.presets.loader import preset_metadata, write_text
+
+_PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset to measure.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run to measure.")
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config of a fresh model; its fields are flags.")
+_DATASET = flags.DEFINE_string("dataset", None, "Data set with its default options, in place of the config's.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder to write into.")
+_SEED = flags.DEFINE_integer("seed", None, "Seed of fresh weights and episodes; the config's when left out.", 0)
+_SHOT = flags.DEFINE_integer("shot", None, "Images per class of a minibatch; 1 when left out, 5 with --combine.", 1)
+
+_NUM_TASKS = flags.DEFINE_integer("num_tasks", 20, "Tasks to measure.", 2)
+_NUM_STEPS = flags.DEFINE_integer("num_steps", 3, "Minibatches k of a task; the cost grows with k!.", 2, 4)
+_ALPHAS = flags.DEFINE_list("alphas", "1e-2,1e-3,1e-4,1e-5,1e-6,1e-7", "Inner step sizes, at least two.")
+_SUBSET = flags.DEFINE_enum("subset", "train", ("train", "validation", "test"), "Classes to draw the tasks from.")
+
+_SMOOTH = flags.DEFINE_bool("smooth", False, "Measure with softplus in place of ReLU, whose kinks have no Hessian.")
+
+_COMBINE = flags.DEFINE_bool("combine", False, "Train on combinations of inner gradients instead.")
+_NUM_ITERATIONS = flags.DEFINE_integer("num_iterations", 2500, "Outer iterations.", 1)
+_EVALUATE_EVERY = flags.DEFINE_integer("evaluate_every", 500, "Outer iterations between evaluations.", 1)
+_EPISODES = flags.DEFINE_integer("episodes", 100, "Test episodes of an evaluation.", 2)
+_INNER_LEARNING_RATE = flags.DEFINE_float("inner_learning_rate", 0.003, "alpha of the inner SGD.", 0.0)
+_TASKS = flags.DEFINE_integer("tasks", 1, "Tasks of an outer iteration.", 1)
+
+
+def make_output_dir(path):
+    """The folder, made where missing. Raises ValueError where it cannot be written."""
+    folder = pathlib.Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / ".writable", "")
+        os.unlink(folder / ".writable")
+    except OSError as error:
+        raise ValueError(
+            f"`--output_dir` must be a folder that can be written. Received: {path}: {error.strerror}"
+        ) from error
+    return folder
+
+
+def choose_config(default):
+    """The config that the flags ask for, as plain data: of the preset, the run or the file, else `default`."""
+    source = _PRESET.value or _WORKDIR.value
+    if source:
+        config = preset_metadata(source)["config"]
+    else:
+        config = builder.to_dict(_CONFIG.value if _CONFIG.value is not None else default)
+    if _DATASET.value:
+        config["dataset"] = {"name": _DATASET.value, "options": {}, "train_options": {}}
+    if _SEED.value is not None:
+        config["seed"] = _SEED.value
+    return config
+
+
+def measure_terms(folder):
+    """Writes gradient_terms.md, .json and .png."""
+    default = maml_omniglot_5way_1shot.get_config()
+    default.dataset = {"name": "glyphs", "options": {}, "train_options": {}}
+    config, alphas, source = (
+        choose_config(default),
+        gradient_measurements.parse_alphas(_ALPHAS.value),
+        _PRESET.value or _WORKDIR.value,
+    )
+    protocol = {"way": config["train"]["way"], "shot": _SHOT.value or 1}
+    model = gradient_measurements.build_in_float64(config, source, _SMOOTH.value)
+    tasks = builder.build_tasks(config["dataset"], _SUBSET.value)
+    result = gradient_measurements.measure(
+        model,
+        tasks,
+        protocol,
+        _NUM_STEPS.value,
+        _NUM_TASKS.value,
+        alphas,
+        builder.stream_seed(config["seed"], _SUBSET.value),
+    )
+    setting = _setting(config) | {"weights": source or "fresh", "subset": _SUBSET.value, **protocol}
+    setting |= {
+        "num_steps": _NUM_STEPS.value,
+        "num_tasks": _NUM_TASKS.value,
+        "smooth": _SMOOTH.value,
+        "seed": config["seed"],
+    }
+    write_text(folder / "gradient_terms.json", json.dumps({"setting": setting, **result}, indent=1) + "\n")
+    write_text(folder / "gradient_terms.md", gradient_report.terms_document(setting, result))
+    gradient_report.plot_terms(folder / "gradient_terms.png", result)
+
+
+def stop_at_ctrl_c():
+    """An event that the first Ctrl-C sets; a second one ends the process at once.
+
+    The exception of Python's own handler may strike inside a call into TensorFlow, which then crashes now and again.
+    """
+    interrupted = threading.Event()
+
+    def handle(*_):
+        interrupted.set()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, handle)
+    return interrupted
+
+
+def train_combinations(folder):
+    """Writes gradient_combinations.md, .json and .png at each evaluation."""
+    config, shot = choose_config(reptile_omniglot_5way_1shot.get_config()), _SHOT.value or 5
+    distribute.configure_threads(builder.method_class(config))
+    model = gradient_combinations.build_model(config, shot, _INNER_LEARNING_RATE.value)
+    settings = {
+        "way": config["train"]["way"],
+        "shot": shot,
+        "tasks": _TASKS.value,
+        "num_iterations": _NUM_ITERATIONS.value,
+        "evaluate_every": _EVALUATE_EVERY.value,
+        "num_episodes": _EPISODES.value,
+        "seed": config["seed"],
+    }
+    train_tasks, test_tasks = (builder.build_tasks(config["dataset"], subset) for subset in ("train", "test"))
+    metric, records = model.episode_metric.name, []
+    setting = _setting(config) | settings | {"inner_learning_rate": _INNER_LEARNING_RATE.value}
+    interrupted = stop_at_ctrl_c()
+    setting |= {"test_inner_steps": gradient_combinations.TEST_STEPS, "batch_norm_mode": model.batch_norm_mode}
+    for record in gradient_combinations.train(model, train_tasks, test_tasks, **settings, stop=interrupted.is_set):
+        records.append(record)
+        combinations = gradient_combinations.COMBINATIONS
+        content = {"setting": setting, "metric": metric, "records": records}
+        content["meta_steps"] = {combination.name: combination.meta_step for combination in combinations}
+        write_text(folder / "gradient_combinations.json", json.dumps(content, indent=1) + "\n")
+        document = gradient_report.combinations_document(setting, records, combinations, metric)
+        write_text(folder / "gradient_combinations.md", document)
+        gradient_report.plot_combinations(folder / "gradient_combinations.png", records, combinations, metric)
+        figures = ", ".join(f"{name} {figure[0]:.3f}" for name, figure in record["figures"].items())
+        print(f"iteration {record['iteration']} ({record['seconds']:.0f} s): {figures}", flush=True)
+    if interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+def _setting(config):
+    model, data = config["model"], config["dataset"]
+    described = {"method": model["method"], "backbone": model["backbone"], "dataset": data["name"], **data["options"]}
+    return described | {f"{name} in training": value for name, value in data["train_options"].items()}
+
+
+def main(argv):
+    logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1:
+        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+    if sum(value is not None for value in (_PRESET.value, _WORKDIR.value, _CONFIG.value)) > 1:
+        raise app.UsageError("Give at most one of --preset, --workdir and --config.")
+    if _COMBINE.value and (_PRESET.value or _WORKDIR.value):
+        raise app.UsageError("--combine starts from fresh weights: give a --config, or nothing.")
+    name = "gradient_combinations" if _COMBINE.value else "gradient_terms"
+    try:
+        folder = make_output_dir(_OUTPUT_DIR.value)
+        (train_combinations if _COMBINE.value else measure_terms)(folder)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"interrupted: {folder} holds what was evaluated before")
+    for suffix in ("md", "json", "png"):
+        print(folder / f"{name}.{suffix}")
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["output_dir"])
+    app.run(main)
