@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import zoo
@@ -25,6 +26,7 @@ class Method:
         state: names and shapes, without T, of the task state for way 3.
         trains_on_padding: whether training episodes may hold padded rows as it is built here.
         exact_gradient: whether training follows the gradient of the loss; False where the paper makes parts constants.
+        variant: whether it differs from another one in the list by little; `make test-all` sweeps it, `make test` does not.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Method:
     state: dict
     trains_on_padding: bool
     exact_gradient: bool = True
+    variant: bool = False
 
 
 def _backbone(**options):
@@ -116,6 +119,7 @@ METHODS = [
         variable_way=True,
         state={"embeddings": (2 * WAY, 8), "labels": (2 * WAY, WAY), "class_counts": (WAY,)},
         trains_on_padding=True,
+        variant=True,
     ),
     Method(
         "relation_network",
@@ -141,6 +145,7 @@ METHODS = [
         state=_MAML_STATE,
         trains_on_padding=False,
         exact_gradient=False,
+        variant=True,
     ),
     Method(
         "anil",
@@ -157,6 +162,7 @@ METHODS = [
         variable_way=False,
         state=_MAML_STATE,
         trains_on_padding=False,
+        variant=True,
     ),
     Method(
         "reptile",
@@ -175,6 +181,7 @@ METHODS = [
         state=_REPTILE_STATE,
         trains_on_padding=True,
         exact_gradient=False,
+        variant=True,
     ),
     Method(
         "lstm_meta_learner",
@@ -235,6 +242,7 @@ METHODS = [
         variable_way=False,
         state={"h": (32,), "c": (32,), "last_label": (WAY,), "class_counts": (WAY,)},
         trains_on_padding=True,
+        variant=True,
     ),
     Method(
         "meta_network",
@@ -261,8 +269,20 @@ METHODS = [
 ]
 
 
+def params():
+    """The methods as parameters of a fixture, with their names for ids."""
+    marks = {True: (pytest.mark.slow,), False: ()}
+    return [pytest.param(method, marks=marks[method.variant], id=method.name) for method in METHODS]
+
+
+def named(name):
+    """The method of that name in the list."""
+    return next(method for method in METHODS if method.name == name)
+
+
 def build(method, seed=0):
-    """The method's model with weights fixed by the seed, moved off their symmetric start."""
+    """The model of a method (or of a method's name) with weights fixed by the seed, moved off their symmetric start."""
+    method = named(method) if isinstance(method, str) else method
     keras.utils.set_random_seed(seed)
     model = method.build()
     rng = np.random.default_rng(seed)

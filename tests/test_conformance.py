@@ -10,12 +10,12 @@ import tensorflow as tf
 import zoo
 from export import saved_model
 from tests import descriptors
-from tests.descriptors import METHODS, WAY, episode
+from tests.descriptors import WAY, episode
 
 TOLERANCE = dict(rtol=1e-4, atol=1e-5)
 
 
-@pytest.fixture(params=METHODS, ids=lambda method: method.name)
+@pytest.fixture(params=descriptors.params())
 def method(request):
     return request.param
 

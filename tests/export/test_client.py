@@ -21,13 +21,9 @@ from tests.descriptors import WAY, episode
 from tests.export.image_files import write_folder
 
 
-def method_named(name):
-    return next(method for method in descriptors.METHODS if method.name == name)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    model = descriptors.build(method_named("prototypical_network"))
+    model = descriptors.build("prototypical_network")
     return saved_model.export(model, tmp_path_factory.mktemp("served"), invert=True)
 
 
@@ -158,7 +154,7 @@ def test_a_server_that_is_not_there_is_named():
 
 @pytest.fixture(scope="module", params=["prototypical_network", "matching_network", "siamese_network"])
 def editable(request, tmp_path_factory):
-    folder = saved_model.export(descriptors.build(method_named(request.param)), tmp_path_factory.mktemp("editable"))
+    folder = saved_model.export(descriptors.build(request.param), tmp_path_factory.mktemp("editable"))
     return client.LocalClient(folder), EditableStates.of_export(folder)
 
 
@@ -198,7 +194,7 @@ def test_what_is_no_state_of_the_export_is_refused(editable):
 
 def test_states_of_whole_support_sets_refuse(tmp_path):
     """The class maps of a Relation Network with batch statistics depend on the other classes."""
-    folder = saved_model.export(descriptors.build(method_named("relation_network")), tmp_path)
+    folder = saved_model.export(descriptors.build("relation_network"), tmp_path)
     with pytest.raises(ValueError, match="Received: RelationNetwork, whose state is of the whole support set"):
         EditableStates.of_export(folder)
 

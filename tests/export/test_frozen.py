@@ -8,7 +8,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from export.frozen import freeze
 from tests import descriptors
-from tests.descriptors import METHODS, WAY, episode
+from tests.descriptors import WAY, episode
 from tests.export.image_files import write_folder
 
 NAMES = ["alpha", "beta", "gamma"]
@@ -16,7 +16,7 @@ NAMES = ["alpha", "beta", "gamma"]
 
 @pytest.fixture(params=["prototypical_network", "maml", "reptile", "matching_network"], scope="module")
 def frozen(request, tmp_path_factory):
-    model = descriptors.build(next(method for method in METHODS if method.name == request.param))
+    model = descriptors.build(request.param)
     x, _ = episode(num_tasks=1)
     folder = freeze(model, x["support_x"][0], x["support_y"][0], NAMES, tmp_path_factory.mktemp("frozen"))
     return model, x, folder
@@ -51,7 +51,7 @@ def test_the_classify_signature_names_the_classes(frozen):
 
 
 def test_names_and_labels_must_fit(tmp_path):
-    model = descriptors.build(METHODS[0])
+    model = descriptors.build("prototypical_network")
     x, _ = episode(num_tasks=1)
     with pytest.raises(ValueError, match=f"`class_names` must be 2 to {WAY} names. Received: 4"):
         freeze(model, x["support_x"][0], x["support_y"][0], [*NAMES, "delta"], tmp_path)

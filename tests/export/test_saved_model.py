@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from export import client, saved_model, serving_files, signatures, task_state
 from tests import descriptors
-from tests.descriptors import METHODS, WAY, episode
+from tests.descriptors import WAY, episode
 
 
-@pytest.fixture(params=METHODS, ids=lambda method: method.name, scope="module")
+@pytest.fixture(params=descriptors.params(), scope="module")
 def served(request):
     return signatures.ServedModel(descriptors.build(request.param))
 
@@ -60,9 +60,9 @@ def test_a_state_of_another_export_answers_nan_and_leaves_its_neighbour(served):
 
 
 def test_the_fingerprint_is_that_of_weights_config_and_version():
-    model = descriptors.build(METHODS[0])
+    model = descriptors.build("prototypical_network")
     first = task_state.fingerprint(model, 1)
-    assert first == task_state.fingerprint(descriptors.build(METHODS[0]), 1)
+    assert first == task_state.fingerprint(descriptors.build("prototypical_network"), 1)
     assert first != task_state.fingerprint(model, 2)
     model.trainable_variables[0].assign(model.trainable_variables[0] * 1.0001)
     assert first != task_state.fingerprint(model, 1)
@@ -119,7 +119,7 @@ def test_a_graph_that_assigns_is_refused():
 
 
 def test_versions_count_up_and_are_never_overwritten(tmp_path):
-    model = descriptors.build(METHODS[0])
+    model = descriptors.build("prototypical_network")
     assert saved_model.export(model, tmp_path, version=4).name == "4"
     assert saved_model.export(model, tmp_path, metadata={"note": "second"}).name == "5"
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["4", "5"]
@@ -134,7 +134,7 @@ def test_versions_count_up_and_are_never_overwritten(tmp_path):
 
 
 def test_warm_up_requests_are_answered_and_cover_every_signature(tmp_path):
-    folder = saved_model.export(descriptors.build(METHODS[0]), tmp_path)
+    folder = saved_model.export(descriptors.build("prototypical_network"), tmp_path)
     requests = serving_files.read_warmup(folder)
     local = client.LocalClient(folder)
     assert set(requests) == set(tf.saved_model.load(str(folder)).signatures)
@@ -145,7 +145,7 @@ def test_warm_up_requests_are_answered_and_cover_every_signature(tmp_path):
 
 
 def test_only_the_chosen_signatures_are_written(tmp_path):
-    model = descriptors.build(METHODS[0])
+    model = descriptors.build("prototypical_network")
     folder = saved_model.export(model, tmp_path, signatures=["adapt", "predict"])
     assert set(tf.saved_model.load(str(folder)).signatures) == {"adapt", "predict"}
     with pytest.raises(ValueError, match="`signatures` must be among .* Received: .'adopt'."):
@@ -173,7 +173,7 @@ def test_an_export_that_answers_otherwise_leaves_nothing(tmp_path, monkeypatch):
         saved_model, "reload_and_answer", lambda *_: {name: value + 0.01 for name, value in expected.items()}
     )
     with pytest.raises(saved_model.ExportError, match="must be the model's within"):
-        saved_model.export(descriptors.build(METHODS[0]), tmp_path)
+        saved_model.export(descriptors.build("prototypical_network"), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

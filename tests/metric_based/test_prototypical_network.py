@@ -24,7 +24,7 @@ def test_prototypes_and_logits_by_hand():
 
 def test_loss_against_a_numpy_reference():
     """Equations 1 and 2 in float64, from the model's own embeddings."""
-    model = descriptors.build(descriptors.METHODS[0])
+    model = descriptors.build("prototypical_network")
     x, y = descriptors.episode(num_tasks=2, shot=3, query=4)
     embed = lambda images: model.embed(images).numpy().astype(np.float64)  # noqa: E731
     support, queries, labels = embed(x["support_x"]), embed(x["query_x"]), x["support_y"].numpy()

@@ -11,7 +11,7 @@ from zoo.presets import loader
 
 @pytest.fixture
 def folder(tmp_path):
-    model = descriptors.build(descriptors.METHODS[1])
+    model = descriptors.build("maml")
     loader.save_preset_config(model, tmp_path, {"config": {"seed": 0}})
     loader.save_preset_weights(model, tmp_path)
     return tmp_path
@@ -44,7 +44,7 @@ def test_shipped_presets_load_and_answer(name):
 @pytest.mark.filterwarnings("error:Skipping")
 def test_the_optimizer_is_not_saved(folder):
     size = (folder / "model.weights.h5").stat().st_size
-    model = descriptors.build(descriptors.METHODS[1])
+    model = descriptors.build("maml")
     model.compile(optimizer="adam")
     model.train_on_batch(*descriptors.episode())
     loader.save_preset_config(model, folder, {"config": {}})
@@ -86,7 +86,7 @@ def test_lambda_layers_are_refused(folder):
 
 
 def test_weights_of_another_model_are_refused(folder):
-    loader.save_preset_weights(descriptors.build(descriptors.METHODS[2]), folder)
+    loader.save_preset_weights(descriptors.build("maml_without_norm"), folder)
     with pytest.raises(ValueError, match="does not hold the weights of the MAML"):
         zoo.from_preset(folder)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -69,6 +70,19 @@ def test_combinations_are_trained_side_by_side(tmp_path):
     assert content["setting"]["shot"] == 5 and content["setting"]["inner_learning_rate"] == 0.003
     assert f"| {names[-1]} |" in document and "support+one" in document
     assert done.stdout.count("iteration ") == 3
+
+
+def test_an_interrupted_run_leaves_what_it_evaluated(tmp_path):
+    arguments = ["--combine", *REPTILE, f"--output_dir={tmp_path}", "--num_iterations=100000"]
+    command = [sys.executable, "-m", "trainers.gradient_terms", *arguments]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, env=ENVIRONMENT, **pipes) as process:
+        assert process.stdout.readline().startswith("iteration 0 ")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=200)
+    assert process.returncode == 1 and f"interrupted: {tmp_path} holds" in errors and "Traceback" not in errors
+    (record,) = json.loads((tmp_path / "gradient_combinations.json").read_text())["records"]
+    assert record["iteration"] == 0 and Image.open(tmp_path / "gradient_combinations.png").size[0] > 800
 
 
 @pytest.mark.parametrize(

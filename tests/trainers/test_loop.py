@@ -30,11 +30,12 @@ def make_config(method="PrototypicalNetwork", **outer):
     config.train = {"way": 3, "shot": 1, "query": 2, "tasks": 2}
     config.validation = {"way": 3, "shot": 1, "query": 2, "tasks": 2, "episodes": 8, "every": 4}
     options = {"way": 3, "num_inner_steps": 1} if method == "MAML" else {}
+    statistics = "batch" if method == "MAML" else "running"
     config.model = {
         "method": method,
         "options": options,
         "backbone": "conv4",
-        "backbone_options": {"input_shape": (16, 16, 1), "filters": 4},
+        "backbone_options": {"input_shape": (16, 16, 1), "filters": 4, "statistics": statistics},
     }
     config.outer.num_steps = 12
     config.outer.update(outer)
@@ -193,7 +194,7 @@ def test_figures_are_over_the_asked_episodes_and_repeatable(tmp_path):
     [
         ("model", "method", "MAMLL", "`config.model.method` must be one of"),
         ("model", "backbone", "resnet", "Unknown backbone"),
-        ("outer", "schedule", "linear", "`config.outer.schedule` must be one of"),
+        ("outer", "schedule", "quadratic", "`config.outer.schedule` must be one of"),
         ("dataset", "name", "mnist", "Unknown data set"),
         ("train", "way", 11, "`way` must be at most the number of classes, 10"),
         ("train", "shot", 9, "has 8. Received: shot=9"),
