@@ -6,6 +6,7 @@ Differs from the paper: as configs/mann_omniglot_5way.py, whose data, steps and 
 Cost: under 20 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/lstm_baseline_omniglot_5way.py --workdir=runs/lstm_baseline_omniglot_5way
 To reach: nothing; it is there to be compared with MANN after the same number of steps.
+  Not trained to the end yet: the cost is an estimate.
 """
 
 from configs import common

