@@ -5,7 +5,7 @@ Paper: Raghu et al., ICLR 2020, https://arxiv.org/abs/1909.09157: 96.2 +- 0.5 % 
 Differs from the paper: 5,000 steps from 3e-3 to 0 along a cosine, not 60,000 at 1e-3.
 Cost: under 30 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/anil_omniglot_5way_1shot.py --workdir=runs/anil_omniglot_5way_1shot
-To reach: 92.0 % over 1,000 episodes, transductive as published.
+To reach: 92.0 % over 1,000 episodes, transductive as published. Reached: 96.0 (the card).
 """
 
 from configs import common

@@ -6,7 +6,7 @@ Differs from the paper: only the support embeddings are normalized; one model tr
   paper trains with the way of the test; Adam from 1e-3 to 0 along a cosine.
 Cost: under 15 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/matching_network_omniglot.py --workdir=runs/matching_network_omniglot
-To reach: 96.0 % 5-way 1-shot over 1,000 episodes of 15 queries per class.
+To reach: 96.0 % 5-way 1-shot over 1,000 episodes of 15 queries per class. Reached: 97.6 (the card).
 """
 
 from configs import common

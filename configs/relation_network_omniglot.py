@@ -7,7 +7,7 @@ Differs from the paper: a step takes 4 tasks of 5 queries per class, not 1 of 19
   with a halving each 100,000; the gradient is not clipped; a rotated class is a class, where the authors turn a whole episode.
 Cost: under 15 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/relation_network_omniglot.py --workdir=runs/relation_network_omniglot
-To reach: 96.0 % 5-way 1-shot over 1,000 episodes, transductive.
+To reach: 96.0 % 5-way 1-shot over 1,000 episodes, transductive. Reached: 96.9 (the card).
 """
 
 from configs import common

@@ -10,7 +10,7 @@ Differs from the paper: Conv-4 with BatchNorm at 28x28 in place of the network a
   a cosine in place of SGD with rates and momenta per layer.
 Cost: 0.09 CPU seconds a step, about 10 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/siamese_network_conv4_omniglot.py --workdir=runs/siamese_network_conv4_omniglot
-To reach: 92 % 5-way 1-shot, 1,000 episodes of 15 queries. After 750 steps: 88.9 (200 episodes).
+To reach: 92 % 5-way 1-shot, 1,000 episodes of 15 queries. Reached: 96.2 (the card).
 """
 
 from configs import common
