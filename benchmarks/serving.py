@@ -59,8 +59,10 @@ def time_export(folder, threads):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     from export import client, serving_files
+    from export.states import SIDECAR_FILE
 
-    sidecar = json.loads(open(os.path.join(folder, "adaptation.json"), encoding="utf-8").read())
+    with open(os.path.join(folder, SIDECAR_FILE), encoding="utf-8") as file:
+        sidecar = json.load(file)
     request, first = requests_of(sidecar["input_shape"], 1), {}
     for name in ("cold", "warm"):
         local = client.LocalClient(folder)

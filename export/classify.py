@@ -9,13 +9,15 @@ the accuracy is printed too. Nothing needs a server with --saved_model.
 """
 
 import csv
+import pathlib
 import sys
 
 import numpy as np
 from absl import app, flags, logging
 
 from export import client
-from export.folders import class_folders, image_files
+from export.folders import class_folders
+from zoo.datasets.image_folder import image_files
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export, to answer in this process.")
 _SERVER = flags.DEFINE_string("server", None, "TensorFlow Serving: host:port for gRPC, http://host:port for REST.")
@@ -70,7 +72,7 @@ def main(argv):
         if len(support) < 2:
             raise ValueError(f"--support must hold at least 2 folders of images. Received: {list(support)}")
         by_class = class_folders(_QUERY.value)
-        queries = [file for files in by_class.values() for file in files] or image_files(_QUERY.value)
+        queries = [file for files in by_class.values() for file in files] or image_files(pathlib.Path(_QUERY.value))
         if not queries:
             raise ValueError(f"--query must hold PNG or JPEG images, or folders of them. Received: {_QUERY.value}")
         answering = make_client(_SAVED_MODEL.value, _SERVER.value, _MODEL_NAME.value, _DEADLINE.value)

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from zoo.datasets.image_folder import EXTENSIONS
+from zoo.datasets.image_folder import image_files, subfolders
 
 
 def class_folders(folder):
@@ -10,10 +10,4 @@ def class_folders(folder):
     root = pathlib.Path(folder)
     if not root.is_dir():
         raise ValueError(f"Expected a folder. Received: {folder}")
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return {path.name: files for path in folders if (files := image_files(path))}
-
-
-def image_files(folder):
-    """The PNG and JPEG files of a folder, sorted."""
-    return sorted(path for path in pathlib.Path(folder).iterdir() if path.suffix.lower() in EXTENSIONS)
+    return {path.name: files for path in subfolders(root) if (files := image_files(path))}

@@ -54,7 +54,7 @@ class TaskStateLayout:
         num_tasks = tf.shape(state[next(iter(self.shapes))])[0]
         per_row = [name for name, shape in self.shapes.items() if _is_per_row(shape)]
         num_rows = tf.shape(state[per_row[0]])[1] if per_row else 0
-        header = tf.concat([tf.constant(self.fingerprint, tf.float32), [tf.cast(num_rows, tf.float32)]], axis=0)
+        header = self._header(num_rows)
         parts = [
             tf.reshape(tf.cast(state[name], tf.float32), [num_tasks, size])
             for name, size in zip(self.shapes, self._sizes(num_rows))
@@ -67,8 +67,7 @@ class TaskStateLayout:
         The entries of a task that is refused are zeros, so that nothing it holds can reach the others.
         """
         num_rows = (tf.shape(task_state)[1] - self.fixed_size) // max(self.row_size, 1)
-        header = tf.concat([tf.constant(self.fingerprint, tf.float32), [tf.cast(num_rows, tf.float32)]], axis=0)
-        valid = tf.reduce_all(task_state[:, : self.header_size] == header, axis=1)
+        valid = tf.reduce_all(task_state[:, : self.header_size] == self._header(num_rows), axis=1)
         valid = tf.logical_and(valid, tf.reduce_all(tf.math.is_finite(task_state), axis=1))
         body = tf.where(valid[:, None], task_state, 0.0)[:, self.header_size :]
         sizes = self._sizes(num_rows)
@@ -78,6 +77,9 @@ class TaskStateLayout:
             for part, (name, shape) in zip(parts, self.shapes.items())
         }
         return entries, valid
+
+    def _header(self, num_rows):
+        return tf.concat([tf.constant(self.fingerprint, tf.float32), [tf.cast(num_rows, tf.float32)]], axis=0)
 
     def _sizes(self, num_rows):
         return [

@@ -129,19 +129,29 @@ def _split(root, folders, split, split_seed):
     return {part: [folders[i] for i in chosen] for part, chosen in parts.items()}
 
 
+def subfolders(folder):
+    """The folders in a folder, hidden ones left out, sorted."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def image_files(folder):
+    """The PNG and JPEG files of a folder, hidden ones left out, sorted."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+    )
+
+
 def _class_folders(folder):
-    folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = subfolders(folder)
     if not folders:
         raise ValueError(f"{folder} must have one folder of images per class. Received: no folder in it")
     return folders
 
 
 def _image_files(folder):
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
-    )
+    files = image_files(folder)
     if not files:
         raise ValueError(f"Class {folder.name!r} has no images: expected files {', '.join(EXTENSIONS)} in {folder}")
     if len(files) < MIN_IMAGES:

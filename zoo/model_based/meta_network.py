@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from zoo.backbones.conv5 import PAPER_INITIALIZER
 from zoo.core import episode
 from zoo.core.taskwise import TaskwiseModel
 from zoo.model_based.row_weights import (
@@ -15,7 +16,6 @@ from zoo.model_based.row_weights import (
 )
 
 REPRESENTATION_LOSSES = ("cross_entropy", "pairwise")
-PAPER_INITIALIZER = {"class_name": "RandomUniform", "config": {"minval": -0.1, "maxval": 0.1}}
 COSINE_EPSILON = 1e-6
 LOG_EPSILON = 1e-8
 MARGIN = 1.0  # of the pairwise loss
