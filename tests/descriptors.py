@@ -44,7 +44,7 @@ def _backbone(**options):
 
 
 _MAML_STATE = {
-    "conv_1/kernel": (3, 3, 1, 4),
+    "block_1/conv_1/kernel": (3, 3, 1, 4),
     "conv_2/kernel": (3, 3, 4, 4),
     "conv_3/kernel": (3, 3, 4, 4),
     "conv_4/kernel": (3, 3, 4, 4),
@@ -53,6 +53,7 @@ _MAML_STATE = {
     "class_counts": (WAY,),
 }
 
+_NORMS = ("block_1/norm_1", "norm_2", "norm_3", "norm_4")
 _NORM_STATE = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
@@ -65,7 +66,7 @@ def _reptile(**options):
 
 _REPTILE_STATE = {
     **_MAML_STATE,
-    **{f"norm_{block}/{name}": (4,) for block in range(1, 5) for name in ("gamma", "beta")},
+    **{f"{norm}/{name}": (4,) for norm in _NORMS for name in ("gamma", "beta")},
 }
 
 
@@ -190,7 +191,7 @@ METHODS = [
         variable_way=False,
         state={
             **_MAML_STATE,
-            **{f"norm_{block}/{name}": (4,) for block in range(1, 5) for name in _NORM_STATE},
+            **{f"{norm}/{name}": (4,) for norm in _NORMS for name in _NORM_STATE},
         },
         trains_on_padding=True,
         exact_gradient=False,

@@ -224,8 +224,8 @@ def test_support_and_queries_have_statistics_of_their_own():
     model = small_model(statistics="running")
     x, _ = descriptors.episode(num_tasks=1, query=5)
     model(x, training=True)
-    moved = model.backbone.get_layer("norm_1").moving_mean.numpy()
-    conv = model.backbone.get_layer("conv_1")
+    moved = model.backbone.get_layer("block_1").norm.moving_mean.numpy()
+    conv = model.backbone.get_layer("block_1").conv
     support, queries = (tf.reduce_mean(conv(x[name][0]), axis=[0, 1, 2]) for name in ("support_x", "query_x"))
     np.testing.assert_allclose(moved, 0.9 * 0.1 * support + 0.1 * queries, rtol=1e-4)
 

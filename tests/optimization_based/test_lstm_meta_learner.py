@@ -177,10 +177,12 @@ def test_averages_start_anew_for_each_task_and_follow_its_support():
     x, _ = descriptors.episode()
     for _ in range(2):  # a second call starts from 0 and 1 again
         state = model.adapt(x["support_x"], x["support_y"])
-    maps = model.backbone.get_layer("conv_1")(x["support_x"][0]).numpy().astype(np.float64)
+    maps = model.backbone.get_layer("block_1").conv(x["support_x"][0]).numpy().astype(np.float64)
     rows = maps.reshape(-1, 4)
-    np.testing.assert_allclose(state["norm_1/moving_mean"][0], 0.9 * rows.mean(axis=0), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(state["norm_1/moving_variance"][0], 0.1 + 0.9 * rows.var(axis=0, ddof=1), rtol=1e-4)
+    np.testing.assert_allclose(state["block_1/norm_1/moving_mean"][0], 0.9 * rows.mean(axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        state["block_1/norm_1/moving_variance"][0], 0.1 + 0.9 * rows.var(axis=0, ddof=1), rtol=1e-4
+    )
     assert all(np.all(v.numpy() == (1 if "variance" in v.path else 0)) for v in model.network.non_trainable_variables)
 
 

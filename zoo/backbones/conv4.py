@@ -3,6 +3,7 @@
 import keras
 
 from zoo.core.batch_norm import BatchNorm
+from zoo.core.image_block import ImageBlock
 
 
 def conv4(
@@ -27,10 +28,12 @@ def conv4(
     """
     if min(input_shape[:2]) < 16:
         raise ValueError(f"conv4 halves its images four times: at least 16 x 16. Received: input_shape={input_shape}")
-    inputs = x = keras.Input(input_shape, name="images")
-    for block in range(1, 5):
+    norm = dict(statistics=statistics, momentum=momentum, center=center, scale=scale)
+    inputs = keras.Input(input_shape, name="images")
+    x = ImageBlock(filters, pool_size=2, **norm, name="block_1")(inputs)
+    for block in range(2, 5):
         x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv_{block}")(x)
-        x = BatchNorm(statistics, momentum, center=center, scale=scale, name=f"norm_{block}")(x)
+        x = BatchNorm(**norm, name=f"norm_{block}")(x)
         # The maximum of ReLUs is the ReLU of the maximum, on a quarter of the pixels.
         x = keras.layers.MaxPool2D(2, name=f"pool_{block}")(x)
         x = keras.layers.ReLU(name=f"relu_{block}")(x)
@@ -61,10 +64,12 @@ def strided_conv4(
     """
     if pooling not in ("mean", "flatten"):
         raise ValueError(f"`pooling` must be 'mean' or 'flatten'. Received: pooling={pooling!r}")
-    inputs = x = keras.Input(input_shape, name="images")
-    for block in range(1, 5):
+    norm = dict(statistics=statistics, scale=scale)
+    inputs = keras.Input(input_shape, name="images")
+    x = ImageBlock(filters, strides=2, **norm, name="block_1")(inputs)
+    for block in range(2, 5):
         x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv_{block}")(x)
-        x = BatchNorm(statistics, scale=scale, name=f"norm_{block}")(x)
+        x = BatchNorm(**norm, name=f"norm_{block}")(x)
         x = keras.layers.ReLU(name=f"relu_{block}")(x)
     pool = keras.layers.GlobalAveragePooling2D if pooling == "mean" else keras.layers.Flatten
     return keras.Model(inputs, pool(name=pooling)(x), name=name)

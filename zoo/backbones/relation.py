@@ -3,6 +3,7 @@
 import keras
 
 from zoo.core.batch_norm import BatchNorm
+from zoo.core.image_block import ImageBlock
 
 
 def relation_encoder(input_shape=(28, 28, 1), filters=64, statistics="batch", name="relation_encoder"):
@@ -24,20 +25,27 @@ def relation_encoder(input_shape=(28, 28, 1), filters=64, statistics="batch", na
     """
     if min(input_shape[:2]) < 10:
         raise ValueError(f"relation_encoder needs at least 10 x 10 for a map. Received: input_shape={input_shape}")
-    inputs = x = keras.Input(input_shape, name="images")
-    for block in range(1, 5):
-        pools = block <= 2
+    inputs = keras.Input(input_shape, name="images")
+    x = ImageBlock(
+        filters,
+        padding="valid",
+        kernel_initializer=conv_initializer(),
+        pool_size=2,
+        statistics=statistics,
+        name="block_1",
+    )(inputs)
+    for block in range(2, 5):
         x = keras.layers.Conv2D(
             filters,
             3,
-            padding="valid" if pools else "same",
+            padding="valid" if block == 2 else "same",
             use_bias=False,
             kernel_initializer=conv_initializer(),
             name=f"conv_{block}",
         )(x)
         x = BatchNorm(statistics, name=f"norm_{block}")(x)
-        if pools:  # before the ReLU: the same maximum, on a quarter of the pixels
-            x = keras.layers.MaxPool2D(2, name=f"pool_{block}")(x)
+        if block == 2:  # before the ReLU: the same maximum, on a quarter of the pixels
+            x = keras.layers.MaxPool2D(2, name="pool_2")(x)
         x = keras.layers.ReLU(name=f"relu_{block}")(x)
     return keras.Model(inputs, x, name=name)
 

@@ -38,7 +38,7 @@ class BatchNorm(keras.layers.Layer):
         self.scale = scale
 
     def build(self, input_shape):
-        channels = (input_shape[-1],)
+        self.channels = channels = (input_shape[-1],)
         self.gamma = self.add_weight(name="gamma", shape=channels, initializer="ones") if self.scale else None
         self.beta = self.add_weight(name="beta", shape=channels, initializer="zeros") if self.center else None
         if self.statistics == "running":
@@ -47,19 +47,36 @@ class BatchNorm(keras.layers.Layer):
             self.moving_variance = self.add_weight(name="moving_variance", initializer="ones", **shared)
 
     def call(self, x, training=False):
-        gamma = tf.ones(x.shape[-1:], x.dtype) if self.gamma is None else tf.cast(self.gamma, x.dtype)
-        beta = tf.zeros(x.shape[-1:], x.dtype) if self.beta is None else tf.cast(self.beta, x.dtype)
-        if self.statistics == "running" and not training:
+        gamma, beta = self.scale_and_offset(x.dtype)
+        if self.uses_averages(training):
             return self._normalize_by_averages(x, gamma, beta)
         outputs, mean, variance = self._normalize(x, gamma, beta)
+        self.update_averages(mean, variance)
+        return outputs
+
+    def scale_and_offset(self, dtype):
+        """gamma and beta, ones and zeros where the layer has none."""
+        gamma = tf.ones(self.channels, dtype) if self.gamma is None else tf.cast(self.gamma, dtype)
+        beta = tf.zeros(self.channels, dtype) if self.beta is None else tf.cast(self.beta, dtype)
+        return gamma, beta
+
+    def uses_averages(self, training):
+        """Whether a call normalizes by the moving averages, and not by the statistics of its batch."""
+        return self.statistics == "running" and not training
+
+    def averages(self, dtype):
+        """Moving averages of mean and variance."""
+        return tf.cast(self.moving_mean, dtype), tf.cast(self.moving_variance, dtype)
+
+    def update_averages(self, mean, variance):
+        """Moves the averages towards the mean and the unbiased variance of a batch, if the layer keeps any."""
         if self.statistics == "running":
             for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 value = tf.cast(tf.stop_gradient(value), average.dtype)
                 average.assign(average * self.momentum + value * (1.0 - self.momentum))
-        return outputs
 
     def _normalize_by_averages(self, x, gamma, beta):
-        mean, variance = tf.cast(self.moving_mean, x.dtype), tf.cast(self.moving_variance, x.dtype)
+        mean, variance = self.averages(x.dtype)
         if _is_fusible(x):
             return tf.compat.v1.nn.fused_batch_norm(
                 x, gamma, beta, mean, variance, epsilon=self.epsilon, is_training=False

@@ -77,7 +77,11 @@ class SiameseNetwork(EmbeddingModel):
         self._check_l2()
 
     def _check_l2(self):
-        known = {layer.name: layer for layer in (*self.backbone.layers, self.similarity) if hasattr(layer, "kernel")}
+        known = {
+            layer.name: layer
+            for layer in (*self.backbone._flatten_layers(), self.similarity)
+            if hasattr(layer, "kernel")
+        }
         for name, weight in self.l2.items():
             if name not in known or weight < 0:
                 raise ValueError(
