@@ -66,7 +66,9 @@ class Reference:
     def step(self, s, x, y_before):
         w = self.weights
         recurrent = np.concatenate([s["h"], s["read"]]) if self.feed_read else s["h"]
-        gates = np.concatenate([x, y_before]) @ w["input/kernel"] + w["input/bias"] + recurrent @ w["recurrent/kernel"]
+        gates = (
+            x @ w["image/kernel"] + w["image/bias"] + y_before @ w["label/kernel"] + recurrent @ w["recurrent/kernel"]
+        )
         i, f, z, o = np.split(gates, 4)
         c = sigmoid(f + 1) * s["c"] + sigmoid(i) * np.tanh(z)
         h = sigmoid(o) * np.tanh(c)
@@ -324,12 +326,12 @@ def test_string_logits_and_loss_are_sums_over_characters():
     x, y = descriptors.episode()
     state = model.adapt(x["support_x"], x["support_y"])
     embedded = tf.reshape(x["query_x"], [2, 6, -1])
-    inputs = tf.concat([embedded, tf.repeat(state["last_label"][:, None], 6, axis=1)], axis=-1)
+    inputs = model.input_gates(embedded, tf.repeat(state["last_label"][:, None], 6, axis=1))
     expected, losses = np.zeros((2, 6, WAY)), np.zeros((2, 6))
     for task in range(2):
         for query in range(6):
             one = {name: state[name][task : task + 1] for name in ("h", "c")}
-            outputs = model.output_layer(model.step(one, model.input_layer(inputs[task : task + 1, query]))["h"])
+            outputs = model.output_layer(model.step(one, inputs[task : task + 1, query])["h"])
             log_p = np.log(softmax(outputs.numpy().reshape(5, 5).astype(np.float64)))
             codes = state["codes"][task].numpy().reshape(WAY, 5, 5)
             expected[task, query] = [sum(log_p[i, codes[n, i].argmax()] for i in range(5)) for n in range(WAY)]

@@ -10,6 +10,9 @@ from zoo.core.metrics import EpisodeMean
 
 LABEL_ENCODINGS = ("one_hot", "strings")
 NUM_PRESENTATIONS = 10  # accuracy is reported at the 1st to 10th presentation of a class, as in the paper
+# Standard deviation of the weights of the label at the start. A label is one or five ones beside hundreds of pixels: with weights
+# as small as theirs it hardly moves the gates, and thousands of steps pass before it is bound to anything.
+_LABEL_STDDEV = 0.6
 _NUM_CHARACTERS, _NUM_LETTERS = 5, 5  # a string label: five characters, each one of five letters
 # Parts of the task state that no step changes.
 _RECORDS = ("last_label", "class_counts", "codes")
@@ -55,10 +58,22 @@ class LabelStreamModel(EmbeddingModel):
             (1, way) if label_encoding == "one_hot" else (_NUM_CHARACTERS, _NUM_LETTERS)
         )
         label_size = self.num_characters * self.num_letters
-        input_size = backbone.output_shape[-1] + label_size
         recurrent_size = controller_size + (read_size if feed_read else 0)
-        self.input_layer = dense(4 * controller_size, input_size, name="input")
-        self.recurrent_layer = dense(4 * controller_size, recurrent_size, use_bias=False, name="recurrent")
+        self.image_layer = dense(4 * controller_size, backbone.output_shape[-1], name="image")
+        self.label_layer = dense(
+            4 * controller_size,
+            label_size,
+            use_bias=False,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=_LABEL_STDDEV),
+            name="label",
+        )
+        self.recurrent_layer = dense(
+            4 * controller_size,
+            recurrent_size,
+            use_bias=False,
+            kernel_initializer="orthogonal",
+            name="recurrent",
+        )
         self.output_layer = dense(label_size, controller_size + read_size, name="output")
         self.additional_metrics = [EpisodeMean(f"accuracy_{ordinal(k)}") for k in range(1, NUM_PRESENTATIONS + 1)]
 
@@ -73,7 +88,7 @@ class LabelStreamModel(EmbeddingModel):
         raise NotImplementedError(f"{type(self).__name__} must define `initial_state`.")
 
     def step(self, state, inputs):
-        """The state after one presentation, whose (x_t, y_{t-1}) the input layer has made float [T, 4 C]."""
+        """The state after one presentation, whose (x_t, y_{t-1}) `input_gates` has made float [T, 4 C]."""
         raise NotImplementedError(f"{type(self).__name__} must define `step`.")
 
     def features(self, state):
@@ -135,7 +150,7 @@ class LabelStreamModel(EmbeddingModel):
         codes = self._make_codes(num_tasks, way, training)
         arrived = arrived_labels(self._encode(support_y, codes), usable)  # [T, S + 1, label size]
         # One product for all steps: only what depends on the state is left to the loop.
-        inputs = self.input_layer(tf.concat([embeddings, arrived[:, :-1]], axis=-1))  # [T, S, 4 C]
+        inputs = self.input_gates(embeddings, arrived[:, :-1])  # [T, S, 4 C]
         # Arrays, because the gradient of a slice is as large as all steps together, at every step.
         inputs = tf.TensorArray(inputs.dtype, num_rows).unstack(tf.transpose(inputs, [1, 0, 2]))
         mask = tf.transpose(usable)
@@ -164,9 +179,13 @@ class LabelStreamModel(EmbeddingModel):
             return flatten_tasks(tf.repeat(values[:, None], num_queries, axis=1))
 
         state = {name: repeat(value) for name, value in task_state.items() if name not in _RECORDS}
-        inputs = tf.concat([flatten_tasks(embeddings), repeat(task_state["last_label"])], axis=-1)
-        log_p = self._log_probabilities(self.features(self.step(state, self.input_layer(inputs))))
+        inputs = self.input_gates(flatten_tasks(embeddings), repeat(task_state["last_label"]))
+        log_p = self._log_probabilities(self.features(self.step(state, inputs)))
         return unflatten_tasks(log_p, embeddings)
+
+    def input_gates(self, embeddings, labels):
+        """The part of the gates that (x_t, y_{t-1}) makes: [..., D], [..., L] -> [..., 4 C]."""
+        return self.image_layer(embeddings) + self.label_layer(labels)
 
     def lstm(self, inputs, recurrent, c):
         """One step of the controller: (h_t, c_t). The forget gate starts open, which a bias of 1 does."""
