@@ -7,7 +7,7 @@ Differs from the paper: 16 filters and 8 steps, not 32 and 12; b_I starts betwee
 Cost: under 30 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/lstm_meta_learner_omniglot_5way_1shot.py --workdir=runs/lstm_meta_learner
 To reach: 85.0 % over 1,000 episodes, each query answered alone.
-  Not trained to the end yet: the cost is an estimate.
+  Reached: 90.5 (the card).
 """
 
 from configs import common

@@ -8,7 +8,7 @@ Differs from the paper: only the support embeddings are normalized; one model tr
 Cost: under 20 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/matching_network_fce_omniglot.py --workdir=runs/matching_network_fce_omniglot
 To reach: 95.0 % 5-way 1-shot over 1,000 episodes of 15 queries per class.
-  Not trained to the end yet: the cost is an estimate.
+  Reached: 97.4, and 92.3 20-way (the card).
 """
 
 from configs import common
