@@ -1,48 +1,28 @@
 """The clients against a local SavedModel, a loopback gRPC servicer and a loopback REST server."""
 
 import base64
-import concurrent.futures
 import http.server
 import json
 import subprocess
 import sys
 import threading
 
-import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from export import client, saved_model
 from export.states import EditableStates
 from tests import descriptors
 from tests.descriptors import WAY, episode
 from tests.export.image_files import write_folder
+from tests.export.loopback import Servicer, serving
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     model = descriptors.build("prototypical_network")
     return saved_model.export(model, tmp_path_factory.mktemp("served"), invert=True)
-
-
-class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """TensorFlow Serving's Predict, answered by a SavedModel in this process."""
-
-    def __init__(self, local):
-        self.local = local
-
-    def Predict(self, request, context):
-        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
-        response = predict_pb2.PredictResponse()
-        try:
-            outputs = self.local.call(request.model_spec.signature_name, inputs)
-        except client.ServingError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        for name, value in outputs.items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
-        return response
 
 
 def decoded(value):
@@ -80,20 +60,15 @@ def make_handler(local):
 @pytest.fixture(scope="module")
 def clients(folder):
     local = client.LocalClient(folder)
-    limit = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20)]
-    grpc_server = grpc.server(concurrent.futures.ThreadPoolExecutor(2), options=limit)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Servicer(local), grpc_server)
-    port = grpc_server.add_insecure_port("localhost:0")
-    grpc_server.start()
     rest_server = http.server.ThreadingHTTPServer(("localhost", 0), make_handler(local))
     threading.Thread(target=rest_server.serve_forever, daemon=True).start()
-    yield {
-        "local": local,
-        "grpc": client.GrpcClient(f"localhost:{port}", "letters"),
-        "rest": client.RestClient(f"http://localhost:{rest_server.server_port}", "letters"),
-        "small": client.GrpcClient(f"localhost:{port}", "letters", max_message_bytes=1 << 12),
-    }
-    grpc_server.stop(0)
+    with serving(Servicer(folder)) as address:
+        yield {
+            "local": local,
+            "grpc": client.GrpcClient(address, "letters"),
+            "rest": client.RestClient(f"http://localhost:{rest_server.server_port}", "letters"),
+            "small": client.GrpcClient(address, "letters", max_message_bytes=1 << 12),
+        }
     rest_server.shutdown()
 
 

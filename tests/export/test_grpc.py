@@ -1,0 +1,119 @@
+"""The stock gRPC stub against a loopback server: metadata, warm-up records, requests that the server merges."""
+
+import concurrent.futures
+import sys
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2, prediction_service_pb2_grpc
+
+from export import client, saved_model, serving_files
+from tests import descriptors
+from tests.descriptors import IMAGE_SHAPE, WAY, episode
+from tests.export.loopback import MergingServicer, Servicer, serving
+
+
+@pytest.fixture(scope="module", params=["prototypical_network", "maml"])
+def folder(request, tmp_path_factory):
+    return saved_model.export(descriptors.build(request.param), tmp_path_factory.mktemp("letters"))
+
+
+@pytest.fixture(scope="module")
+def stub(folder):
+    with serving(Servicer(folder)) as address, grpc.insecure_channel(address) as channel:
+        yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+
+def arrays(**options):
+    x, _ = episode(**options)
+    return x["support_x"].numpy(), x["support_y"].numpy(), x["query_x"].numpy()
+
+
+def test_metadata_names_every_input_and_output_and_tasks_lead(stub):
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    answer = get_model_metadata_pb2.SignatureDefMap()
+    assert stub.GetModelMetadata(request).metadata["signature_def"].Unpack(answer)
+    signatures = {name: value for name, value in answer.signature_def.items() if not name.startswith("__")}
+    assert {"adapt", "predict", "adapt_and_predict", "serving_default"} <= set(signatures)
+    sizes = {
+        name: [dimension.size for dimension in value.tensor_shape.dim]
+        for name, value in signatures["adapt_and_predict"].inputs.items()
+    }
+    rows = [-1, -1, *IMAGE_SHAPE]
+    assert sizes == {"support_images": rows, "support_labels": [-1, -1], "query_images": rows}
+    assert set(signatures["predict"].inputs) == {"task_state", "query_images"}
+    assert set(signatures["predict"].outputs) == {"probabilities", "labels"}
+    for signature in signatures.values():
+        assert signature.method_name == "tensorflow/serving/predict"
+        for value in (*signature.inputs.values(), *signature.outputs.values()):
+            assert value.tensor_shape.dim[0].size == -1
+
+
+def test_warm_up_records_are_answered_as_requests(folder, stub):
+    """A record that fails would fail the load of the model."""
+    records = list(tf.data.TFRecordDataset(str(folder / serving_files.WARMUP_FILE)).as_numpy_iterator())
+    replayed = set()
+    for record in records:
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        assert request.model_spec.name == folder.parent.name
+        outputs = {name: tf.make_ndarray(value) for name, value in stub.Predict(request).outputs.items()}
+        assert outputs and all(len(value) == 1 and np.isfinite(value).all() for value in outputs.values())
+        replayed.add(request.model_spec.signature_name)
+    assert {"adapt", "predict", "adapt_and_predict", "adapt_and_predict_image_bytes", "serving_default"} <= replayed
+
+
+def ask_together(folder, calls):
+    """The answers to calls of a client that the server merges into one."""
+    with (
+        serving(MergingServicer(folder, len(calls)), num_threads=len(calls)) as address,
+        concurrent.futures.ThreadPoolExecutor(len(calls)) as pool,
+    ):
+        clients = [client.GrpcClient(address, "letters", deadline=60.0) for _ in calls]
+        waiting = [pool.submit(call, one) for call, one in zip(calls, clients, strict=True)]
+        answers = [one.result() for one in waiting]
+        for one in clients:
+            one.close()
+    return answers
+
+
+def test_merged_requests_answer_as_each_alone(folder):
+    requests = [arrays(num_tasks=tasks, seed=seed) for seed, tasks in enumerate((1, 3, 2))]
+    answers = ask_together(folder, [lambda one, r=request: one.adapt_and_predict(*r) for request in requests])
+    alone = client.LocalClient(folder)
+    for request, (probabilities, labels) in zip(requests, answers, strict=True):
+        expected, expected_labels = alone.adapt_and_predict(*request)
+        np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_a_foreign_state_leaves_the_requests_merged_with_it_alone(folder):
+    support_x, support_y, query_x = arrays(num_tasks=1)
+    alone = client.LocalClient(folder)
+    state = alone.adapt(support_x, support_y)
+    foreign = state.copy()
+    foreign[0, 1] += 1
+    calls = [lambda one, s=value: one.predict(s, query_x) for value in (state, foreign)]
+    (probabilities, _), (refused, labels) = ask_together(folder, calls)
+    np.testing.assert_allclose(probabilities, alone.predict(state, query_x)[0], rtol=1e-4, atol=1e-6)
+    assert np.isnan(refused).all() and refused.shape[-1] == WAY and (labels == -1).all()
+
+
+def test_grpcs_own_limit_of_four_megabytes(folder):
+    """The default of a stub refuses what `GrpcClient` allows, at the client."""
+    support = np.zeros([1, 1 + (4 << 20) // (4 * np.prod(IMAGE_SHAPE)), *IMAGE_SHAPE], np.float32)
+    labels = np.full(support.shape[:2], -1, np.int64)
+    labels[0, :WAY] = range(WAY)
+    with serving(Servicer(folder)) as address:
+        roomy = client.GrpcClient(address, "letters", deadline=60.0)
+        default = client.GrpcClient(address, "letters", deadline=60.0, max_message_bytes=4 << 20)
+        assert roomy.adapt(support, labels).shape[0] == 1
+        with pytest.raises(client.ServingError, match="RESOURCE_EXHAUSTED"):
+            default.adapt(support, labels)
+        roomy.close()
+        default.close()
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
