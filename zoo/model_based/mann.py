@@ -43,7 +43,8 @@ class MANN(LabelStreamModel):
 
     Differs from the paper: the loss of a task is the mean over its presentations, queries included, and not the sum over the
     stream; classes without support have probability 0 at a query; the images may pass any backbone (the paper's is
-    `zoo.backbones.pixels`).
+    `zoo.backbones.pixels`). The paper does not say how the weights start: here the recurrent ones orthogonal, those of the label
+    N(0, 0.6), the others as Keras starts them.
 
     Args:
         backbone: keras.Model, images [B, *input_shape] -> embeddings [B, D].
