@@ -13,11 +13,11 @@ def chosen_source(workdir, preset):
     return workdir or preset
 
 
-def load_with_way(source, way=None):
-    """The model with a fixed way. Raises ValueError where its method cannot serve that way."""
-    model = from_preset(source)
+def load_with_way(source, way=None, **overrides):
+    """The model with a fixed way and `overrides`. Raises ValueError where its method cannot serve that way."""
+    model = from_preset(source, **overrides)
     if model.supports_variable_way:
-        return from_preset(source, way=way or 5)
+        return from_preset(source, way=way or 5, **overrides)
     if way not in (None, model.way):
         raise ValueError(
             f"`--way` must be {model.way}, the way that this {type(model).__name__} was trained with. Received: {way}"
