@@ -289,6 +289,19 @@ def test_training_reports_accuracy_by_presentation_too():
     np.testing.assert_allclose(logs["accuracy_2nd"], np.mean(right.numpy()[expected.numpy()]), rtol=1e-6)
 
 
+def test_at_the_start_a_label_moves_the_gates_as_much_as_an_image_does():
+    """Labels lost beside 400 pixels are bound to nothing for thousands of steps."""
+    keras.utils.set_random_seed(0)
+    model = zoo.MANN(zoo.backbones.pixels(), way=5)
+    ink = (np.random.default_rng(0).random((50, 400)) < 0.15).astype(np.float32)
+    of_images, of_labels = (
+        np.std(part) for part in (model.image_layer(ink), model.label_layer(np.eye(5, dtype=np.float32)))
+    )
+    assert 1 < of_labels / of_images < 3
+    kernel = model.recurrent_layer.kernel.numpy()
+    np.testing.assert_allclose(kernel @ kernel.T, np.eye(len(kernel)), atol=1e-5)
+
+
 # ---- labels as strings
 
 
