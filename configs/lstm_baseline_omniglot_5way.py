@@ -14,14 +14,13 @@ from configs import common
 
 def get_config():
     config = common.get_omniglot_config()
-    config.dataset.options.image_size = 20
     config.train = {"way": 5, "shot": 10, "query": 1, "tasks": 16}
     config.model.method = "LSTMBaseline"
     config.model.options = {"way": 5, "label_encoding": "one_hot"}
-    config.model.backbone = "pixels"
-    config.model.backbone_options = {"input_shape": (20, 20, 1)}
-    config.outer.learning_rate = 1e-3
-    config.outer.num_steps = 14000
+    config.model.backbone = "pixels_and_conv4"
+    config.model.backbone_options.update({"filters": 32, "statistics": "running"})
+    config.outer.learning_rate = 1.5e-3
+    config.outer.num_steps = 8000
     config.validation = {"way": 5, "shot": 10, "query": 1, "tasks": 16, "episodes": 160, "every": 1000}
     config.evaluation.tasks = 20
     config.evaluation.protocols = {"5way_10shot": {"way": 5, "shot": 10, "query": 1, "overrides": {}}}

@@ -19,6 +19,8 @@ from zoo import backbones
         ("conv5", {}, 64, 148032),
         ("conv5", {"input_shape": (84, 84, 3), "filters": 32}, 288, 27 * 32 + 4 * 9 * 32 * 32),
         ("mlp", {}, 40, 40 + 40 + 1600 + 40),
+        # 14 * 14 means of pixels, 2 * 2 places of 32; kernels, gamma and beta
+        ("pixels_and_conv4", {}, 196 + 128, 9 * 32 + 3 * 9 * 32 * 32 + 4 * 2 * 32),
         # the paper's network without convolutions, biases left out in front of BatchNorm
         (
             "mlp",
@@ -48,6 +50,14 @@ def test_conv5_has_pools_that_round_up_and_the_papers_start():
     assert np.abs(kernels[1] - kernels[2]).max() > 0.1  # each has a draw of its own
     lecun = backbones.build("conv5", kernel_initializer="lecun_normal").get_layer("conv_2").kernel.numpy()
     np.testing.assert_allclose(lecun.std(), (9 * 64) ** -0.5, rtol=0.05)
+
+
+def test_pixels_stand_beside_the_conv4_as_they_are():
+    images = np.random.default_rng(0).random((3, 28, 28, 1), dtype=np.float32)
+    embeddings = backbones.build("pixels_and_conv4", filters=2)(images).numpy()
+    halves = images.reshape(3, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(3, -1)
+    np.testing.assert_allclose(embeddings[:, :196], halves, rtol=1e-6)
+    assert np.all(embeddings[:, 196:] >= 0) and np.any(embeddings[:, 196:] > 0)
 
 
 def test_koch_has_the_papers_layers_and_parameters():

@@ -4,7 +4,7 @@ from zoo.backbones.conv4 import conv4, strided_conv4
 from zoo.backbones.conv5 import conv5
 from zoo.backbones.koch import koch
 from zoo.backbones.mlp import mlp
-from zoo.backbones.pixels import pixels
+from zoo.backbones.pixels import pixels, pixels_and_conv4
 from zoo.backbones.relation import relation_encoder
 
 BACKBONES = {
@@ -14,6 +14,7 @@ BACKBONES = {
     "koch": koch,
     "mlp": mlp,
     "pixels": pixels,
+    "pixels_and_conv4": pixels_and_conv4,
     "relation_encoder": relation_encoder,
 }
 

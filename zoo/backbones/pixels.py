@@ -1,6 +1,8 @@
-"""No embedding at all."""
+"""The pixels, alone or beside an embedding."""
 
 import keras
+
+from zoo.backbones.conv4 import strided_conv4
 
 
 def pixels(input_shape=(20, 20, 1), name="pixels"):
@@ -15,3 +17,24 @@ def pixels(input_shape=(20, 20, 1), name="pixels"):
     """
     inputs = keras.Input(tuple(input_shape), name="images")
     return keras.Model(inputs, keras.layers.Flatten(name="flatten")(inputs), name=name)
+
+
+def pixels_and_conv4(input_shape=(28, 28, 1), filters=32, statistics="running", name="pixels_and_conv4"):
+    """The means of 2 x 2 pixels, and beside them a strided Conv-4, flattened: for `zoo.MANN` and `zoo.LSTMBaseline`.
+
+    What an untrained Conv-4 sees says little of the class. Behind it alone, a model of label streams learns to ignore the
+    images, and stays there; the pixels let it bind labels to images at all, and then the Conv-4 learns what generalizes.
+
+    Args:
+        input_shape: (height, width, channels), height and width even.
+        filters, statistics: of `zoo.backbones.strided_conv4`.
+        name: name of the Keras model.
+
+    Returns:
+        keras.Model, float32 [B, *input_shape] -> [B, height / 2 * width / 2 * channels + D of the Conv-4].
+    """
+    inputs = keras.Input(input_shape, name="images")
+    halves = keras.layers.AveragePooling2D(2, name="halves")(inputs)
+    embeddings = strided_conv4(input_shape, filters, statistics, scale=True, pooling="flatten")(inputs)
+    outputs = keras.layers.Concatenate(name="both")([keras.layers.Flatten(name="pixels")(halves), embeddings])
+    return keras.Model(inputs, outputs, name=name)
