@@ -6,7 +6,7 @@ Differs from the paper: 16,000 steps, not 100,000.
 Cost: under 30 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/reptile_omniglot_5way_1shot.py --workdir=runs/reptile_omniglot_5way_1shot
 To reach: 88.0 % over 1,000 episodes, non-transductive: each query shares its batch statistics with the support set alone.
-  Reached: 85.9 (the card); the steps are what is short.
+  Reached: 90.1, and 94.0 transductive (the card).
 """
 
 from configs import common
