@@ -9,7 +9,7 @@ Differs from the paper: a strided Conv-4 beside the pixels; Adam, from 1.5e-3 to
 Cost: under 30 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/mann_omniglot_5way.py --workdir=runs/mann_omniglot_5way
 To reach: 60 % at the 2nd and 85 % at the 10th presentation of a class, 1,000 episodes.
-  Not trained to the end yet: the cost is an estimate.
+  Reached: 69.7 and 80.7 (the card): the 10th still rose when the rate reached 0; more steps are what is short.
 """
 
 from configs import common

@@ -10,6 +10,7 @@ import tensorflow as tf
 import zoo
 from trainers import builder
 from zoo.core.fast_weights import FastWeightsModel
+from zoo.core.image_block import ImageBlock
 from zoo.optimization_based import gradient_terms
 from zoo.optimization_based.gradient_terms import METHODS
 
@@ -61,6 +62,8 @@ def build_in_float64(config, preset=None, smooth=False):
 def _without_kink(layer):
     if isinstance(layer, keras.layers.ReLU):
         return keras.layers.Activation("softplus", name=layer.name, dtype=layer.dtype_policy)
+    if isinstance(layer, ImageBlock):
+        return ImageBlock.from_config({**layer.get_config(), "activation": "softplus"})
     return type(layer).from_config(layer.get_config())
 
 

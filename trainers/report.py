@@ -130,7 +130,7 @@ def model_card(name, metadata, num_parameters):
     train = ", ".join(f"{key} {value}" for key, value in config["train"].items() if value is not None)
     return f"""# {name}
 
-{config["model"]["method"]} on a {config["model"]["backbone"]} backbone, {num_parameters:,} parameters.
+{config["model"]["method"]} on a {config["model"]["backbone"]} backbone, {num_parameters:,} parameters{f", {weights}" if (weights := metadata.get("weights")) else ""}.
 
 - Data: {data["name"]}{f" ({options})" if options else ""}, training subset.
 - Trained: {cost["steps"]:,} steps of {train}; seed {config["seed"]}; the weights kept are those of step {cost["kept_step"]:,}, the best on

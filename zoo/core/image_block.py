@@ -24,6 +24,7 @@ class ImageBlock(keras.layers.Layer):
         kernel_size, strides, padding, kernel_initializer: of the convolution, as in keras.layers.Conv2D.
         pool_size: of the max-pool; 1 for none.
         statistics, momentum, epsilon, center, scale: of the `zoo.BatchNorm`.
+        activation: Keras activation in the place of the ReLU; one that never falls, since the pool stands in front of it.
 
     Input: float [B, H, W, C]. Output: float [B, H', W', filters].
     """
@@ -41,6 +42,7 @@ class ImageBlock(keras.layers.Layer):
         epsilon=1e-3,
         center=True,
         scale=True,
+        activation="relu",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -57,6 +59,7 @@ class ImageBlock(keras.layers.Layer):
         )
         self.norm = BatchNorm(statistics, momentum, epsilon, center, scale, name="norm_1", **shared)
         self.pool_size = pool_size
+        self.activation = keras.activations.get(activation)
 
     def build(self, input_shape):
         self.conv.build(input_shape)
@@ -75,7 +78,7 @@ class ImageBlock(keras.layers.Layer):
         x = self._convolve(x, tf.cast(kernel * factor, x.dtype))
         if self.pool_size > 1:
             x = tf.nn.max_pool2d(x, self.pool_size, self.pool_size, "VALID")
-        return tf.nn.relu(x + tf.cast(beta - mean * factor, x.dtype))
+        return self.activation(x + tf.cast(beta - mean * factor, x.dtype))
 
     def _convolve(self, x, kernel):
         return tf.nn.conv2d(x, kernel, self.conv.strides, self.conv.padding.upper())
@@ -105,4 +108,5 @@ class ImageBlock(keras.layers.Layer):
             **{name: conv[name] for name in ("filters", "kernel_size", "strides", "padding", "kernel_initializer")},
             "pool_size": self.pool_size,
             **{name: norm[name] for name in ("statistics", "momentum", "epsilon", "center", "scale")},
+            "activation": keras.activations.serialize(self.activation),
         }
