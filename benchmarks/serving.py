@@ -27,7 +27,7 @@ _CHILD = flags.DEFINE_string("child", None, "Times this SavedModel in this proce
 
 TASKS = (1, 4, 16)
 _WAY, _QUERIES = 5, 15
-_SECONDS, _MIN_CALLS, _MAX_CALLS = 1.0, 5, 100
+_SECONDS, _MIN_CALLS, _MAX_CALLS = 0.5, 5, 100
 _FIELDS = ("preset", "threads", "signature", "tasks", "median_ms", "p99_ms", "tasks_per_second")
 
 
@@ -106,6 +106,22 @@ def table(measured):
     return "\n".join(lines)
 
 
+def write(measured):
+    """Brings the files of --csv and --document up to date."""
+    from trainers.report import replace_section
+
+    if _CSV.value:
+        with open(_CSV.value, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(_FIELDS)
+            for preset, threads, timing in measured:
+                writer.writerows(
+                    [preset, threads, row[0], row[1], *(f"{value:.3f}" for value in row[2:])] for row in timing["rows"]
+                )
+    if _DOCUMENT.value:
+        replace_section(_DOCUMENT.value, "serving", table(measured))
+
+
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
@@ -115,7 +131,6 @@ def main(argv):
     import zoo
     from export import saved_model
     from export.loading import load_with_way
-    from trainers.report import replace_section
 
     measured = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -131,16 +146,7 @@ def main(argv):
                 done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 measured.append((preset, threads, json.loads(done.stdout.splitlines()[-1])))
                 print(table(measured[-1:]).splitlines()[2], flush=True)
-    if _CSV.value:
-        with open(_CSV.value, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(_FIELDS)
-            for preset, threads, timing in measured:
-                writer.writerows(
-                    [preset, threads, row[0], row[1], *(f"{value:.3f}" for value in row[2:])] for row in timing["rows"]
-                )
-    if _DOCUMENT.value:
-        replace_section(_DOCUMENT.value, "serving", table(measured))
+            write(measured)  # after each preset, so that an interrupted run leaves what it measured
 
 
 if __name__ == "__main__":
