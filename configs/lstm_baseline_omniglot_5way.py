@@ -13,15 +13,7 @@ from configs import common
 
 
 def get_config():
-    config = common.get_omniglot_config()
-    config.train = {"way": 5, "shot": 10, "query": 1, "tasks": 16}
+    config = common.get_label_stream_omniglot_config()
     config.model.method = "LSTMBaseline"
     config.model.options = {"way": 5, "label_encoding": "one_hot"}
-    config.model.backbone = "pixels_and_conv4"
-    config.model.backbone_options.update({"filters": 32, "statistics": "running"})
-    config.outer.learning_rate = 1.5e-3
-    config.outer.num_steps = 8000
-    config.validation = {"way": 5, "shot": 10, "query": 1, "tasks": 16, "episodes": 160, "every": 1000}
-    config.evaluation.tasks = 20
-    config.evaluation.protocols = {"5way_10shot": {"way": 5, "shot": 10, "query": 1, "overrides": {}}}
     return config

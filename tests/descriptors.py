@@ -305,3 +305,9 @@ def episode(num_tasks=2, way=WAY, shot=2, query=2, seed=0, image_shape=IMAGE_SHA
 
     (support_x, support_y), (query_x, query_y) = rows(shot), rows(query)
     return {"support_x": support_x, "support_y": support_y, "query_x": query_x}, query_y
+
+
+def arrays(**options):
+    """What a client sends of `episode(**options)`: support images, support labels and queries, as arrays."""
+    x, _ = episode(**options)
+    return x["support_x"].numpy(), x["support_y"].numpy(), x["query_x"].numpy()

@@ -14,7 +14,7 @@ import tensorflow as tf
 from export import client, saved_model
 from export.states import EditableStates
 from tests import descriptors
-from tests.descriptors import WAY, episode
+from tests.descriptors import WAY, arrays, episode
 from tests.export.image_files import write_folder
 from tests.export.loopback import Servicer, serving
 
@@ -59,10 +59,11 @@ def make_handler(local):
 
 @pytest.fixture(scope="module")
 def clients(folder):
-    local = client.LocalClient(folder)
+    servicer = Servicer(folder)
+    local = servicer.local
     rest_server = http.server.ThreadingHTTPServer(("localhost", 0), make_handler(local))
     threading.Thread(target=rest_server.serve_forever, daemon=True).start()
-    with serving(Servicer(folder)) as address:
+    with serving(servicer) as address:
         yield {
             "local": local,
             "grpc": client.GrpcClient(address, "letters"),
@@ -70,11 +71,6 @@ def clients(folder):
             "small": client.GrpcClient(address, "letters", max_message_bytes=1 << 12),
         }
     rest_server.shutdown()
-
-
-def arrays():
-    x, _ = episode()
-    return x["support_x"].numpy(), x["support_y"].numpy(), x["query_x"].numpy()
 
 
 @pytest.mark.parametrize("kind", ["local", "grpc", "rest"])

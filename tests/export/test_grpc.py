@@ -11,7 +11,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2, 
 
 from export import client, saved_model, serving_files
 from tests import descriptors
-from tests.descriptors import IMAGE_SHAPE, WAY, episode
+from tests.descriptors import IMAGE_SHAPE, WAY, arrays
 from tests.export.loopback import MergingServicer, Servicer, serving
 
 
@@ -24,11 +24,6 @@ def folder(request, tmp_path_factory):
 def stub(folder):
     with serving(Servicer(folder)) as address, grpc.insecure_channel(address) as channel:
         yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
-
-
-def arrays(**options):
-    x, _ = episode(**options)
-    return x["support_x"].numpy(), x["support_y"].numpy(), x["query_x"].numpy()
 
 
 def test_metadata_names_every_input_and_output_and_tasks_lead(stub):
