@@ -92,7 +92,9 @@ class ServedModel:
         fits = self.layout.fits(tf.shape(task_state)[1])
         with tf.control_dependencies([_require(fits, message, task_state)]):
             state, valid = self.layout.unflatten(tf.identity(task_state))
-        answers = self._answers(state, query_images, tf.shape(task_state)[0])
+        answers = self._answers(
+            lambda queries: self._model.predict_with(state, queries), query_images, tf.shape(task_state)[0]
+        )
         # Not an error: it would fail the requests of others that the server merged with this one.
         return {
             "probabilities": tf.where(valid[:, None, None], answers["probabilities"], float("nan")),
@@ -101,7 +103,9 @@ class ServedModel:
 
     def _adapt_and_predict(self, support_images, support_labels, query_images):
         images, labels = self._checked_support(support_images, support_labels)
-        return self._answers(self._model.adapt(images, labels), query_images, tf.shape(support_images)[0])
+        return self._answers(
+            lambda queries: self._model.answer(images, labels, queries), query_images, tf.shape(support_images)[0]
+        )
 
     def _adapt_and_predict_files(self, support_image_bytes, support_labels, query_image_bytes):
         support, query = self.decode(support_image_bytes), self.decode(query_image_bytes)
@@ -138,14 +142,15 @@ class ServedModel:
     def _image_size(self):
         return ", ".join(str(size) for size in self._model.input_shape)
 
-    def _answers(self, state, query_images, num_tasks):
+    def _answers(self, logits_of, query_images, num_tasks):
+        """Answers out of `logits_of(query images) -> [T, Q, N]`, for as many tasks as the support set or task state has."""
         message = "`query_images` must have as many tasks as the support set or task state."
         same = _require(tf.equal(tf.shape(query_images)[0], num_tasks), message, query_images)
         with tf.control_dependencies([same, self._check_images("query_images", query_images)]):
             num_queries = tf.shape(query_images)[1]
             # Ops of the network may not take zero rows: ask about one blank image, and drop the answer.
             images = _append_rows(tf.identity(query_images), tf.cast(tf.equal(num_queries, 0), tf.int32))
-        logits = self._model.predict_with(state, images)[:, :num_queries]  # [T, Q, N]
+        logits = logits_of(images)[:, :num_queries]
         return {"probabilities": tf.nn.softmax(logits), "labels": tf.argmax(logits, axis=-1)}
 
     def _support_loss(self, state, images, labels):

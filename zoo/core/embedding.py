@@ -8,8 +8,9 @@ from zoo.core.few_shot_model import FewShotModel, flatten_tasks, unflatten_tasks
 class EmbeddingModel(FewShotModel):
     """A few-shot model that is written on embeddings: `adapt_embeddings` and `predict_embeddings`, both pure.
 
-    At inference support and queries are embedded apart. In training they share one forward pass, so that BatchNorm sees
-    the batch that the code of the metric-based papers gives it.
+    In training the support set and the queries share one forward pass, so that BatchNorm sees the batch that the code of
+    the metric-based papers gives it. At inference they are embedded apart, or where that changes no answer, together: one pass
+    over all rows takes less time than two.
     """
 
     has_embedding = True
@@ -37,11 +38,14 @@ class EmbeddingModel(FewShotModel):
     def predict_with(self, task_state, query_x, training=False):
         return self.predict_embeddings(task_state, self.embed(query_x, training), training)
 
-    def call(self, inputs, training=False):
-        if not training:
-            return super().call(inputs, training=False)
-        self.check_inputs(inputs)
-        num_support = tf.shape(inputs["support_x"])[1]
-        embeddings = self.embed(tf.concat([inputs["support_x"], inputs["query_x"]], axis=1), training=True)
-        state = self.adapt_embeddings(embeddings[:, :num_support], inputs["support_y"], training=True)
-        return self.predict_embeddings(state, embeddings[:, num_support:], training=True)
+    def embed_together(self, support_x, query_x, training=False):
+        """Embeddings of the support set and of the queries of each task, in one forward pass."""
+        embeddings = self.embed(tf.concat([support_x, query_x], axis=1), training)
+        num_support = tf.shape(support_x)[1]
+        return embeddings[:, :num_support], embeddings[:, num_support:]
+
+    def answer(self, support_x, support_y, query_x, training=False):
+        if not training and self.transductive:
+            return super().answer(support_x, support_y, query_x)
+        support, queries = self.embed_together(support_x, query_x, training)
+        return self.predict_embeddings(self.adapt_embeddings(support, support_y, training), queries, training)

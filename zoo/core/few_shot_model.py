@@ -112,8 +112,11 @@ class FewShotModel(keras.Model):
     def call(self, inputs, training=False):
         """Logits [T, Q, way] for an episode's inputs, the dict of the wire format."""
         self.check_inputs(inputs)
-        state = self.adapt(inputs["support_x"], inputs["support_y"], training=training)
-        return self.predict_with(state, inputs["query_x"], training=training)
+        return self.answer(inputs["support_x"], inputs["support_y"], inputs["query_x"], training=training)
+
+    def answer(self, support_x, support_y, query_x, training=False):
+        """`adapt` and `predict_with` in one: logits [T, Q, way]."""
+        return self.predict_with(self.adapt(support_x, support_y, training), query_x, training)
 
     def train_step(self, data):
         x, y = self._checked(data)

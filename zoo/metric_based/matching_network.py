@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from zoo.core import distances, episode
 from zoo.core.embedding import EmbeddingModel
+from zoo.core.lstm import lstm_state
 
 SIMILARITIES = ("cosine", "scaled_cosine", "support_normalized", "squared_euclidean")
 
@@ -177,11 +178,7 @@ def _hide_padding(scores, labels):
 
 
 class LSTMCell(keras.layers.Layer):
-    """One LSTM step (Hochreiter & Schmidhuber 1997, with forget gates) whose recurrent input may be wider than its output.
-
-        i, f, o = sigmoid,  u = tanh  of the four parts of  [x, recurrent] W + b
-        c'      = f c + i u
-        h       = o tanh(c')
+    """One LSTM step whose recurrent input may be wider than its output: the gates are [x, recurrent] W + b.
 
     Args:
         input_size, recurrent_size, units: sizes of x, of the recurrent input, and of h and c.
@@ -197,8 +194,7 @@ class LSTMCell(keras.layers.Layer):
     def call(self, x, recurrent, c):
         gates = tf.matmul(tf.concat([x, recurrent], axis=-1), self.kernel) + self.bias
         i, f, o, u = tf.split(gates, 4, axis=-1)
-        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(u)
-        return tf.sigmoid(o) * tf.tanh(c), c
+        return lstm_state(i, f, o, u, c)
 
 
 def _forget_bias(shape, dtype=None):

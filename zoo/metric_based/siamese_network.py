@@ -111,10 +111,9 @@ class SiameseNetwork(EmbeddingModel):
     def compute_episode_loss(self, x, y, training=True):
         """Binary cross-entropy over the pairs of each task, and the penalty on the weights; logits as from `call`."""
         self.check_inputs(x)
-        num_support = tf.shape(x["support_x"])[1]
-        embeddings = self.embed(tf.concat([x["support_x"], x["query_x"]], axis=1), training)
-        state = self.adapt_embeddings(embeddings[:, :num_support], x["support_y"])
-        pair_logits = self.similarity_logits(embeddings[:, num_support:], state["embeddings"])  # [T, Q, S]
+        support, queries = self.embed_together(x["support_x"], x["query_x"], training)
+        state = self.adapt_embeddings(support, x["support_y"])
+        pair_logits = self.similarity_logits(queries, state["embeddings"])  # [T, Q, S]
         loss = tf.reduce_mean(pair_losses(pair_logits, y, x["support_y"])) + self.penalty()
         return loss, self._best_pairs(state, pair_logits)
 

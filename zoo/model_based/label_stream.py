@@ -6,6 +6,7 @@ import tensorflow as tf
 from zoo.core import episode
 from zoo.core.embedding import EmbeddingModel
 from zoo.core.few_shot_model import flatten_tasks, unflatten_tasks
+from zoo.core.lstm import lstm_state
 from zoo.core.metrics import EpisodeMean
 
 LABEL_ENCODINGS = ("one_hot", "strings")
@@ -106,10 +107,9 @@ class LabelStreamModel(EmbeddingModel):
     def compute_episode_loss(self, x, y, training=True):
         """The mean loss over all presentations of a task, support and queries; in training it updates the metrics of them."""
         self.check_inputs(x)
-        num_support = tf.shape(x["support_x"])[1]
-        embeddings = self.embed(tf.concat([x["support_x"], x["query_x"]], axis=1), training)
-        stream, state = self._read(embeddings[:, :num_support], x["support_y"], training)
-        answers = self._ask(state, embeddings[:, num_support:])
+        support, queries = self.embed_together(x["support_x"], x["query_x"], training)
+        stream, state = self._read(support, x["support_y"], training)
+        answers = self._ask(state, queries)
         labels = tf.concat([x["support_y"], y], axis=1)
         log_p = tf.concat([stream, answers], axis=1)  # [T, S + Q, label size]
         row_losses = -tf.reduce_sum(log_p * self._encode(labels, self._codes_of(state)), axis=-1)
@@ -189,9 +189,8 @@ class LabelStreamModel(EmbeddingModel):
 
     def lstm(self, inputs, recurrent, c):
         """One step of the controller: (h_t, c_t). The forget gate starts open, which a bias of 1 does."""
-        i, f, z, o = tf.split(inputs + self.recurrent_layer(recurrent), 4, axis=-1)
-        c = tf.sigmoid(f + 1) * c + tf.sigmoid(i) * tf.tanh(z)
-        return tf.sigmoid(o) * tf.tanh(c), c
+        i, f, u, o = tf.split(inputs + self.recurrent_layer(recurrent), 4, axis=-1)
+        return lstm_state(i, f + 1, o, u, c)
 
     # ---- labels
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from zoo.backbones.conv5 import PAPER_INITIALIZER
 from zoo.core import episode
+from zoo.core.lstm import lstm_state
 from zoo.core.taskwise import TaskwiseModel
 from zoo.model_based.row_weights import (
     key_kernels,
@@ -299,10 +300,9 @@ class GradientLSTM(keras.layers.Layer):
             if chunk > 0:
                 kept = occupied[chunk - 1]
                 gates += tf.matmul(kept * self.recurrent, hidden, transpose_a=True)
+                cell = kept * cell
             write, keep, candidate, read = tf.split(gates, 4, axis=0)
-            written = tf.sigmoid(write) * tf.tanh(candidate)
-            cell = written if chunk == 0 else tf.sigmoid(keep) * (kept * cell) + written
-            hidden = tf.sigmoid(read) * tf.tanh(cell)
+            hidden, cell = lstm_state(write, keep, read, candidate, cell)
         return (tf.matmul(self.output_kernel, hidden, transpose_a=True) + self.output_bias)[0]
 
 

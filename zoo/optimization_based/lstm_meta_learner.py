@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from zoo.core.fast_weights import FastWeightsModel
+from zoo.core.lstm import lstm_state
 
 GATE_FEEDBACKS = ("sigmoid", "pre_sigmoid")
 
@@ -143,10 +144,8 @@ class LSTMMetaLearner(FastWeightsModel):
         h, c, f, i = state
         inputs = [tf.tile(self.preprocess(loss[None]), [1, tf.size(theta)]), self.preprocess(gradient), h]
         z = tf.matmul(self._meta["kernel"], tf.concat(inputs, axis=0), transpose_a=True)  # [4 hidden, P]
-        gates, new = tf.split(z + self._meta["bias"][:, None], [3 * self.hidden_size, self.hidden_size])
-        into, keep, out = tf.split(tf.sigmoid(gates), 3)
-        c = keep * c + into * tf.tanh(new)
-        h = out * tf.tanh(c)
+        into, keep, out, new = tf.split(z + self._meta["bias"][:, None], 4)
+        h, c = lstm_state(into, keep, out, new, c)
 
         def gate(name, previous):
             features = tf.concat([h, theta[None], previous[None]], axis=0)  # [hidden + 2, P]
