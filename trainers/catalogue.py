@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import zoo
 from trainers import report
+from zoo.presets import loader
 
 _FIELD_WAY = 5  # task states are sized for a 5-way 1-shot task
 # "Authors: Title, venue year, URL", over the lines of one paragraph
@@ -16,8 +17,8 @@ _PAPER = re.compile(
 )
 
 
-def methods_table(metadata_by_name):
-    """Every method of the zoo as a Markdown table, with the presets trained with it."""
+def methods_table(metadata_by_folder):
+    """Every method of the zoo as a Markdown table, with the presets trained with it, by their folders."""
     lines = [
         "| method | family | paper | config | preset | figure | transductive | task state, 5-way 1-shot | training |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -25,21 +26,23 @@ def methods_table(metadata_by_name):
     for name, method in zoo.METHODS.items():
         path = pathlib.Path(*method.__module__.split(".")).with_suffix(".py")
         start = f"| [`{name}`]({path}) | {path.parent.name.replace('_', '-')} | {paper_link(method)} "
-        presets = {key: value for key, value in metadata_by_name.items() if value["config"]["model"]["method"] == name}
+        presets = {
+            folder: value for folder, value in metadata_by_folder.items() if value["config"]["model"]["method"] == name
+        }
         if not presets:
             lines.append(f"{start}| {_config_links(name)} | | | | | |")
-        lines += [start + _preset_columns(key, metadata) for key, metadata in presets.items()]
+        lines += [start + _preset_columns(folder, metadata) for folder, metadata in presets.items()]
     return "\n".join(lines)
 
 
-def _preset_columns(name, metadata):
+def _preset_columns(folder, metadata):
     figure, cost = metadata["figures"][0], metadata["training"]
-    model = zoo.from_preset(name)
+    model = loader.untrained(folder)
     config = re.search(r"configs/\w+\.py", metadata["command"])[0]
     value = f"{report.format_figure(figure)} ({figure['protocol'].replace('_', ' ')})"
     transductive = f"{'yes' if model.transductive else 'no'} ({model.batch_norm_mode})"
     training = f"{cost['seconds'] / 60:.1f} min"
-    columns = [f"[{pathlib.Path(config).stem}]({config})", f"[{name}](zoo/presets/{name}/card.md)", f"**{value}**"]
+    columns = [f"[{pathlib.Path(config).stem}]({config})", report.card_link(folder, metadata), f"**{value}**"]
     return "| " + " | ".join([*columns, transductive, f"{state_size(model):,} numbers", training]) + " |"
 
 

@@ -1,7 +1,8 @@
 """Makes an evaluated run a preset of the package, and brings README's tables of methods and figures up to date.
 
 python -m trainers.publish --workdir=DIR --preset=NAME    writes model.json, model.weights.h5 and card.md
-python -m trainers.publish                                README's tables alone, from the presets that are there
+python -m trainers.publish --workdir=DIR --card=NAME      model.json and card.md alone, of weights too large to ship
+python -m trainers.publish                                README's tables alone, from the presets and cards that are there
 """
 
 import pathlib
@@ -16,33 +17,44 @@ import zoo
 from trainers import catalogue, report
 from zoo.presets import loader
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Evaluated training run to publish.")
-_PRESET = flags.DEFINE_string("preset", None, "Name: {method}_{backbone}_{dataset}_{way}way_{shot}shot.")
-_README = flags.DEFINE_string("readme", "README.md", "File with the marks of the two tables.")
-
+# From the top of the repository, where the command runs and README's links start.
+PRESETS, CARDS = pathlib.Path("zoo", "presets"), pathlib.Path("docs", "cards")
 MAX_BYTES = 1_000_000
 
+_WORKDIR = flags.DEFINE_string("workdir", None, "Evaluated training run to publish.")
+_PRESET = flags.DEFINE_string("preset", None, "Name: {method}_{backbone}_{dataset}_{way}way_{shot}shot.")
+_CARD = flags.DEFINE_string("card", None, f"The same, of a run whose weights stay out; goes to {CARDS}/NAME.")
+_README = flags.DEFINE_string("readme", "README.md", "File with the marks of the two tables.")
 
-def publish(workdir, name):
-    """Writes the three preset files of a run. Raises ValueError for a run that is not evaluated, or weights too large."""
+
+def publish(workdir, target, with_weights=True):
+    """Writes the preset files of a run. Raises ValueError for a run that is not evaluated, or weights too large."""
     source = loader.preset_folder(workdir)
     metadata = loader.preset_metadata(source)
     if not metadata.get("figures"):
         raise ValueError(f"{workdir} must have been evaluated: python -m trainers.evaluate --workdir={workdir}")
     model = zoo.from_preset(source)
-    target = pathlib.Path(loader.__file__).parent / name
-    target.mkdir(exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
+    metadata = {**metadata, **(_write_weights(model, target) if with_weights else {"weights": report.NOT_SHIPPED})}
+    loader.save_preset_config(model, target, metadata)
+    card = report.model_card(target.name, metadata, report.count_parameters(model))
+    loader.write_text(target / loader.CARD_FILE, card)
+
+
+def _write_weights(model, target):
+    """Writes the weights, as float16 where they would be too large; what to say of them in the metadata."""
+    remark = {}
     loader.save_preset_weights(model, target)
     size = (target / loader.WEIGHTS_FILE).stat().st_size
     if size >= MAX_BYTES:
-        metadata = {**metadata, "weights": "float16 on disk"}
+        remark = {"weights": "float16 on disk"}
         size = store_as_float16(target / loader.WEIGHTS_FILE)
     if size >= MAX_BYTES:
         shutil.rmtree(target)
-        raise ValueError(f"The weights of a preset must be below {MAX_BYTES:,} bytes. Received: {size:,}")
-    loader.save_preset_config(model, target, metadata)
-    loader.write_text(target / loader.CARD_FILE, report.model_card(name, metadata, report.count_parameters(model)))
-    return target
+        raise ValueError(
+            f"The weights of a preset must be below {MAX_BYTES:,} bytes. Received: {size:,}; --card publishes without them"
+        )
+    return remark
 
 
 def store_as_float16(path):
@@ -72,12 +84,17 @@ def store_as_float16(path):
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
-    if (_WORKDIR.value is None) != (_PRESET.value is None):
-        raise app.UsageError("Give --workdir and --preset, or neither.")
+    if bool(_WORKDIR.value) != bool(_PRESET.value or _CARD.value) or (_PRESET.value and _CARD.value):
+        raise app.UsageError("Give --workdir with --preset or --card, or none of them.")
     try:
         if _WORKDIR.value:
-            print(publish(_WORKDIR.value, _PRESET.value))
-        metadata = {name: loader.preset_metadata(name) for name in zoo.list_presets()}
+            target = CARDS / _CARD.value if _CARD.value else PRESETS / _PRESET.value
+            publish(_WORKDIR.value, target, with_weights=_CARD.value is None)
+            print(target)
+        folders = [PRESETS / name for name in zoo.list_presets()] + sorted(
+            path.parent for path in CARDS.glob("*/card.md")
+        )
+        metadata = {folder: loader.preset_metadata(folder) for folder in folders}
         report.replace_section(_README.value, "methods", catalogue.methods_table(metadata))
         report.replace_section(_README.value, "figures", report.presets_table(metadata))
     except (ValueError, OSError) as error:

@@ -5,7 +5,9 @@ import math
 from matplotlib.figure import Figure
 
 from trainers.workdir import read_metrics
-from zoo.presets.loader import write_text
+from zoo.presets.loader import CARD_FILE, write_text
+
+NOT_SHIPPED = "weights not shipped"  # what a card says of weights that are too large
 
 
 def plot_learning_curve(workdir, metric):
@@ -104,15 +106,21 @@ def figures_table(figures):
     return "\n".join(lines)
 
 
-def presets_table(metadata_by_name):
+def card_link(folder, metadata):
+    """Link to the card of a preset, or of a model whose weights stayed out."""
+    remark = " (card only)" if metadata.get("weights") == NOT_SHIPPED else ""
+    return f"[{folder.name}]({folder / CARD_FILE}){remark}"
+
+
+def presets_table(metadata_by_folder):
     """Every figure of every preset as a Markdown table, protocol and training cost beside it."""
     lines = ["| preset | protocol | figure | how it was measured | training |", "|---|---|---|---|---|"]
-    for name, metadata in metadata_by_name.items():
+    for folder, metadata in metadata_by_folder.items():
         cost = metadata["training"]
         training = f"{cost['steps']:,} steps, {cost['seconds'] / 60:.1f} min"
         for figure in metadata["figures"]:
             value = f"**{format_figure(figure)}** {figure['metric'].replace('_', ' ')}"
-            card = f"[{name}](zoo/presets/{name}/card.md)"
+            card = card_link(folder, metadata)
             lines.append(f"| {card} | {figure['protocol']} | {value} | {describe_protocol(figure)} | {training} |")
     return "\n".join(lines)
 

@@ -5,7 +5,60 @@ import numpy as np
 import pytest
 
 import zoo
+from trainers import catalogue, publish, report
 from trainers.publish import store_as_float16
+from zoo.presets import loader
+
+FIGURE = {"protocol": "5way_1shot", "metric": "accuracy", "mean": 0.9, "ci95": 0.01, "way": 5, "shot": 1, "query": 1}
+METADATA = {
+    "command": "python -m trainers.train --config=configs/maml_omniglot_5way_1shot.py --workdir=runs/maml",
+    "config": {
+        "seed": 0,
+        "dataset": {"name": "glyphs", "options": {}, "train_options": {}},
+        "train": {"way": 5, "shot": 1, "query": 1, "tasks": 2},
+        "model": {"method": "PrototypicalNetwork", "backbone": "conv4"},
+    },
+    "training": {"steps": 7, "kept_step": 5, "seconds": 90, "machine": "2 CPU cores", "versions": "none"},
+    "figures": [{**FIGURE, "episodes": 10, "subset": "test"}],
+}
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    model = zoo.PrototypicalNetwork(zoo.backbones.conv4(filters=4))
+    loader.save_preset_config(model, folder, METADATA)
+    loader.save_preset_weights(model, folder)
+    return folder
+
+
+def test_a_published_run_is_a_preset_of_its_weights(workdir, tmp_path):
+    publish.publish(workdir, tmp_path / "preset")
+    for found, weights in zip(
+        zoo.from_preset(tmp_path / "preset").get_weights(), zoo.from_preset(workdir).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(found, weights)
+    assert "90.00 ± 1.00 %" in (tmp_path / "preset" / loader.CARD_FILE).read_text()
+
+
+def test_a_card_stands_in_the_tables_without_weights(workdir, tmp_path):
+    folder = tmp_path / "card"
+    publish.publish(workdir, folder, with_weights=False)
+    assert sorted(path.name for path in folder.iterdir()) == [loader.CARD_FILE, loader.CONFIG_FILE]
+    assert "weights not shipped" in (folder / loader.CARD_FILE).read_text()
+    metadata = {folder: loader.preset_metadata(folder)}
+    for table in (catalogue.methods_table(metadata), report.presets_table(metadata)):
+        (row,) = [line for line in table.splitlines() if "[card](" in line]
+        assert f"({folder / loader.CARD_FILE}) (card only)" in row
+        assert "90.00 ± 1.00 %" in row
+
+
+def test_a_run_without_figures_is_refused(workdir, tmp_path):
+    loader.save_preset_config(zoo.from_preset(workdir), workdir, {**METADATA, "figures": []})
+    with pytest.raises(ValueError, match="must have been evaluated"):
+        publish.publish(workdir, tmp_path / "preset")
+    assert not (tmp_path / "preset").exists()
 
 
 def test_weights_of_half_the_size_load_as_float32(tmp_path):

@@ -81,6 +81,11 @@ def from_preset(name_or_folder, **overrides):
     return model
 
 
+def untrained(name_or_folder):
+    """The model of a preset as it was before training; needs no file of weights."""
+    return build_model(_read(preset_folder(name_or_folder))["model"])
+
+
 def build_model(serialized, **overrides):
     """An untrained model from its Keras config, with the checks of `from_preset`."""
     _check_classes(serialized)
