@@ -80,7 +80,7 @@ def test_koch_has_the_papers_layers_and_parameters():
 
 def test_koch_pools_what_relu_leaves():
     """The ReLU stands behind the pool here, in front of it in the paper."""
-    backbone = backbones.build("koch", input_shape=(65, 65, 1), embedding_size=5, dense_stddev=0.01)
+    backbone = backbones.build("koch", input_shape=(65, 65, 1), embedding_size=5, kernel_initializer="he_normal")
     x = images = np.random.default_rng(0).random((2, 65, 65, 1), dtype=np.float32)
     for block in (1, 2, 3, 4):
         conv = backbone.get_layer(f"conv_{block}")
@@ -91,6 +91,17 @@ def test_koch_pools_what_relu_leaves():
     expected = keras.ops.sigmoid(keras.ops.reshape(x, (2, -1)) @ dense.kernel + dense.bias)
     np.testing.assert_allclose(backbone(images), expected, rtol=1e-5)
     assert 0.2 < np.mean(x == 0) < 0.8
+
+
+def test_koch_computes_its_convolutions_in_bfloat16_where_asked_to():
+    small = {"input_shape": (65, 65, 1), "embedding_size": 5, "kernel_initializer": "he_normal"}
+    exact, short = (backbones.build("koch", **small, conv_dtype=dtype) for dtype in (None, "mixed_bfloat16"))
+    short.set_weights(exact.get_weights())
+    images = np.random.default_rng(0).random((2, 65, 65, 1), dtype=np.float32)
+    assert {weight.dtype for weight in short.weights} == {"float32"}
+    assert short(images).dtype == "float32"
+    difference = np.abs(short(images) - exact(images)).max()
+    assert 0 < difference < 0.02, difference
 
 
 def test_bad_names_and_sizes_are_named():
