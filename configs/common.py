@@ -61,11 +61,12 @@ def get_gradient_omniglot_config():
 def get_label_stream_omniglot_config():
     """Streams of 50 Omniglot images of 5 classes: data, backbone, steps and optimizer of MANN and of the LSTM beside it."""
     config = get_omniglot_config()
+    config.dataset.train_options = {"rotations": True, "distortions": True}
     config.train = {"way": 5, "shot": 10, "query": 1, "tasks": 16}
     config.model.backbone = "pixels_and_conv4"
     config.model.backbone_options.update({"filters": 32, "statistics": "running"})
     config.outer.learning_rate = 1.5e-3
-    config.outer.num_steps = 8000
+    config.outer.num_steps = 12000
     config.validation = {"way": 5, "shot": 10, "query": 1, "tasks": 16, "episodes": 160, "every": 1000}
     config.evaluation.tasks = 20
     config.evaluation.protocols = {"5way_10shot": {"way": 5, "shot": 10, "query": 1, "overrides": {}}}

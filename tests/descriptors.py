@@ -276,16 +276,15 @@ def params():
     return [pytest.param(method, marks=marks[method.variant], id=method.name) for method in METHODS]
 
 
-def named(name):
-    """The method of that name in the list."""
-    return next(method for method in METHODS if method.name == name)
+def named(method):
+    """The method of that name in the list, or the method itself."""
+    return next(known for known in METHODS if method in (known, known.name))
 
 
 def build(method, seed=0):
     """The model of a method (or of a method's name) with weights fixed by the seed, moved off their symmetric start."""
-    method = named(method) if isinstance(method, str) else method
     keras.utils.set_random_seed(seed)
-    model = method.build()
+    model = named(method).build()
     rng = np.random.default_rng(seed)
     for variable in model.variables:
         if variable.trainable or variable.path.endswith("moving_mean"):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from export import saved_model
+from export import client
 from tests import descriptors
 from tests.descriptors import WAY, episode
 
@@ -228,24 +228,30 @@ def test_mirrored_step_is_the_step_of_one_device(method, mirrored):
         np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-5)
 
 
-def test_export_answers_as_the_model_does(method, model, tmp_path):
-    """In a process that cannot import this package; the padded task is compared with the unpadded one."""
-    folder = saved_model.export(model, tmp_path)
+def test_export_answers_as_the_model_does(method, export_of):
+    """A padded task compared with the unpadded one. `export` has compared both in a process without this package."""
+    model, folder = export_of(method)
     x, _ = episode(num_tasks=2)
-    requests = {
-        "support_images": tf.pad(x["support_x"], [[0, 0], [0, 1], [0, 0], [0, 0], [0, 0]]).numpy(),
-        "support_labels": tf.pad(x["support_y"], [[0, 0], [0, 1]], constant_values=99).numpy(),
-        "query_images": x["query_x"].numpy(),
+    local = client.LocalClient(folder)
+    support = {
+        "support_images": tf.pad(x["support_x"], [[0, 0], [0, 1], [0, 0], [0, 0], [0, 0]]),
+        "support_labels": tf.pad(x["support_y"], [[0, 0], [0, 1]], constant_values=99),
     }
-    answers = saved_model.reload_and_answer(folder, requests)
+    support = {name: value.numpy() for name, value in support.items()}
+    adapted = local.call("adapt", support)
+    np.testing.assert_array_equal(adapted["support_count"], [2 * WAY] * 2)
+    of_support = probabilities(model, {**x, "query_x": x["support_x"]})
+    losses = -np.log(np.take_along_axis(of_support, x["support_y"].numpy()[..., None], axis=-1))
+    np.testing.assert_allclose(adapted["support_loss"], losses.mean(axis=(1, 2)), rtol=1e-3, atol=1e-4)
     expected = probabilities(model, x)
-    for signature in ("predict", "adapt_and_predict", "serving_default"):
-        np.testing.assert_allclose(answers[f"{signature}/probabilities"], expected, rtol=1e-3, atol=1e-5)
-        np.testing.assert_array_equal(answers[f"{signature}/labels"], expected.argmax(axis=-1))
-    np.testing.assert_array_equal(answers["adapt/support_count"], [2 * WAY] * 2)
-    support = {**x, "query_x": x["support_x"]}
-    losses = -np.log(np.take_along_axis(probabilities(model, support), x["support_y"].numpy()[..., None], axis=-1))
-    np.testing.assert_allclose(answers["adapt/support_loss"], losses.mean(axis=(1, 2)), rtol=1e-3, atol=1e-4)
+    for signature, inputs in (
+        ("predict", {"task_state": adapted["task_state"]}),
+        ("adapt_and_predict", support),
+        ("serving_default", support),
+    ):
+        answers = local.call(signature, {**inputs, "query_images": x["query_x"].numpy()})
+        np.testing.assert_allclose(answers["probabilities"], expected, rtol=1e-3, atol=1e-5)
+        np.testing.assert_array_equal(answers["labels"], expected.argmax(axis=-1))
 
 
 @pytest.mark.parametrize(

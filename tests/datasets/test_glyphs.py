@@ -8,13 +8,14 @@ from scipy import ndimage
 from zoo.datasets import glyphs
 from zoo.datasets.contact_sheet import contact_sheet
 from zoo.datasets.sampler import ImageClasses
+from zoo.datasets.subsets import SUBSETS
 
 PARTS = ("train", "validation", "test")
 
 
 @pytest.fixture(scope="module")
 def subsets():
-    return {subset: glyphs.load(subset) for subset in glyphs.SUBSETS}
+    return {subset: glyphs.load(subset) for subset in SUBSETS}
 
 
 def _scripts(classes):

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from zoo.datasets import image_folder
+from zoo.datasets.subsets import SUBSETS
 
 
 def _write(path, pixels=None, **options):
@@ -36,7 +37,7 @@ def test_own_subset_folders_are_kept(tmp_path):
     _write_classes(tmp_path / "train", ["b", "a"])
     _write_classes(tmp_path / "val", ["c"], num_images=3)
     _write_classes(tmp_path / "test", ["d", "e", "f"])
-    loaded = {subset: image_folder.load(subset, tmp_path) for subset in image_folder.SUBSETS}
+    loaded = {subset: image_folder.load(subset, tmp_path) for subset in SUBSETS}
     assert image_folder.load("train", tmp_path, distortions=True).distorted and not loaded["train"].distorted
     assert loaded["train"].groups is None
     assert {subset: classes.names for subset, classes in loaded.items()} == {
@@ -60,7 +61,7 @@ def test_validation_folder_may_have_its_long_name(tmp_path):
 def test_split_is_disjoint_complete_and_seeded(tmp_path):
     names = [f"class{i:02d}" for i in range(10)]
     _write_classes(tmp_path, names)
-    parts = {subset: image_folder.load(subset, tmp_path).names for subset in image_folder.SUBSETS}
+    parts = {subset: image_folder.load(subset, tmp_path).names for subset in SUBSETS}
     assert [len(parts[subset]) for subset in ("train", "validation", "test")] == [6, 2, 2]
     assert sorted(parts["train"] + parts["validation"] + parts["test"]) == names
     assert parts["trainval"] == tuple(sorted(parts["train"] + parts["validation"]))

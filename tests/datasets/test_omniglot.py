@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from zoo.datasets import omniglot
+from zoo.datasets.subsets import SUBSETS
 
 DATA = pathlib.Path(os.environ.get("TFDS_DATA_DIR", "")) / "omniglot" / "3.0.0" / "dataset_info.json"
 needs_omniglot = pytest.mark.skipif(
@@ -23,7 +24,7 @@ def alphabets(classes):
 
 @needs_omniglot
 def test_background_split_has_disjoint_alphabets():
-    parts = {subset: omniglot.load(subset) for subset in omniglot.SUBSETS}
+    parts = {subset: omniglot.load(subset) for subset in SUBSETS}
     assert parts["trainval"].num_classes == 964 and parts["test"].num_classes == 659
     assert parts["train"].num_classes + parts["validation"].num_classes == 964
     assert len(alphabets(parts["trainval"])) == 30 and len(alphabets(parts["test"])) == 20

@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 
 from export import saved_model
-from tests import descriptors
 from tests.descriptors import IMAGE_SHAPE, METHODS, WAY, episode
 
 OK, INVALID_ARGUMENT = 0, 3
@@ -24,9 +23,8 @@ def marked(method):
 
 
 @pytest.fixture(params=[marked(method) for method in METHODS], scope="module")
-def exported(request, tmp_path_factory):
-    model = descriptors.build(request.param)
-    return model, saved_model.export(model, tmp_path_factory.mktemp("served"))
+def exported(request, export_of):
+    return export_of(request.param)
 
 
 def tensor_names(folder):

@@ -124,8 +124,8 @@ def test_a_server_that_is_not_there_is_named():
 
 
 @pytest.fixture(scope="module", params=["prototypical_network", "matching_network", "siamese_network"])
-def editable(request, tmp_path_factory):
-    folder = saved_model.export(descriptors.build(request.param), tmp_path_factory.mktemp("editable"))
+def editable(request, export_of):
+    _, folder = export_of(request.param)
     return client.LocalClient(folder), EditableStates.of_export(folder)
 
 
@@ -163,9 +163,9 @@ def test_what_is_no_state_of_the_export_is_refused(editable):
         states.add_class(state, 0, states.remove_class(state, 1), 1)
 
 
-def test_states_of_whole_support_sets_refuse(tmp_path):
+def test_states_of_whole_support_sets_refuse(export_of):
     """The class maps of a Relation Network with batch statistics depend on the other classes."""
-    folder = saved_model.export(descriptors.build("relation_network"), tmp_path)
+    _, folder = export_of("relation_network")
     with pytest.raises(ValueError, match="Received: RelationNetwork, whose state is of the whole support set"):
         EditableStates.of_export(folder)
 

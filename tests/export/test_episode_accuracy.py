@@ -4,9 +4,8 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from export import client, signatures
+from export import client
 from tests import descriptors
 from tests.descriptors import WAY
 
@@ -14,11 +13,9 @@ EPISODES, TASKS = 100, 10
 
 
 @pytest.mark.parametrize("method", descriptors.params())
-def test_a_hundred_episodes_are_answered_as_in_python(method, tmp_path):
-    model = descriptors.build(method)
-    served = signatures.ServedModel(model)
-    tf.saved_model.save(served.module, str(tmp_path), signatures=served.signatures)
-    local = client.LocalClient(tmp_path)
+def test_a_hundred_episodes_are_answered_as_in_python(method, export_of):
+    model, folder = export_of(method)
+    local = client.LocalClient(folder)
     right = []  # per row: whether Python's answer is, and whether the SavedModel's is
     for seed in range(EPISODES // TASKS):
         x, y = descriptors.episode(num_tasks=TASKS, seed=seed)

@@ -9,15 +9,14 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 
-from export import client, saved_model, serving_files
-from tests import descriptors
+from export import client, serving_files
 from tests.descriptors import IMAGE_SHAPE, WAY, arrays
 from tests.export.loopback import MergingServicer, Servicer, serving
 
 
 @pytest.fixture(scope="module", params=["prototypical_network", "maml"])
-def folder(request, tmp_path_factory):
-    return saved_model.export(descriptors.build(request.param), tmp_path_factory.mktemp("letters"))
+def folder(request, export_of):
+    return export_of(request.param)[1]
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import client, saved_model, serving_files, signatures, task_state
+from export import client, saved_model, serving_files, task_state
 from tests import descriptors
 from tests.descriptors import WAY, episode
 
 
 @pytest.fixture(params=descriptors.params(), scope="module")
-def served(request):
-    return signatures.ServedModel(descriptors.build(request.param))
+def served(request, export_of):
+    """An export as it was loaded again, with the layout of its task state."""
+    _, folder = export_of(request.param)
+    loaded = tf.saved_model.load(str(folder))
+    loaded.state_layout = json.loads((folder / saved_model.SIDECAR_FILE).read_text())["task_state"]
+    return loaded
 
 
 def request_of(x):
@@ -39,7 +43,8 @@ def test_adapt_then_predict_is_adapt_and_predict(served):
     request = request_of(x)
     queries = request.pop("query_images")
     state = served.signatures["adapt"](**request)["task_state"]
-    assert state.shape == (3, served.layout.fixed_size + 2 * WAY * served.layout.row_size)
+    layout = served.state_layout
+    assert state.shape == (3, layout["fixed_size"] + 2 * WAY * layout["size_per_support_row"])
     answers = served.signatures["predict"](task_state=state, query_images=queries)
     at_once = served.signatures["adapt_and_predict"](**request, query_images=queries)
     np.testing.assert_allclose(answers["probabilities"], at_once["probabilities"], rtol=1e-4, atol=1e-6)
@@ -133,8 +138,8 @@ def test_versions_count_up_and_are_never_overwritten(tmp_path):
         saved_model.export(model, tmp_path, version=4)
 
 
-def test_warm_up_requests_are_answered_and_cover_every_signature(tmp_path):
-    folder = saved_model.export(descriptors.build("prototypical_network"), tmp_path)
+def test_warm_up_requests_are_answered_and_cover_every_signature(export_of):
+    _, folder = export_of("prototypical_network")
     requests = serving_files.read_warmup(folder)
     local = client.LocalClient(folder)
     assert set(requests) == set(tf.saved_model.load(str(folder)).signatures)

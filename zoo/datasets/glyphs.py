@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from zoo.datasets.cache import cached_arrays
 from zoo.datasets.sampler import ImageClasses
+from zoo.datasets.subsets import parts_of
 
-SUBSETS = ("train", "validation", "trainval", "test")
 DRAWINGS = 20
 
 _RECIPE = "v1"
@@ -169,15 +169,13 @@ def load(subset="train", image_size=28, distortions=False):
     Example:
         >>> episodes = load("train").episodes(way=5, shot=1)
     """
-    if subset not in SUBSETS:
-        raise ValueError(f"`subset` must be one of {SUBSETS}. Received: subset={subset!r}")
+    wanted = parts_of(subset)
     if not 8 <= image_size <= 105:
         raise ValueError(f"`image_size` must be from 8 to 105 pixels. Received: image_size={image_size}")
     images = cached_arrays(f"glyphs-{_RECIPE}-{image_size}", lambda: _prepare(image_size))["images"]
     letters = _letters()
     names = [f"{script}/U+{code_point:04X}" for _, script, code_point in letters]
     labels = np.repeat(np.arange(len(letters)), DRAWINGS)
-    wanted = ("train", "validation") if subset == "trainval" else (subset,)
     chosen = [label for label, (part, _, _) in enumerate(letters) if part in wanted]
     scripts = [script for _, script, _ in letters]
     classes = ImageClasses.from_labels(images, labels, names, scripts).select(chosen)

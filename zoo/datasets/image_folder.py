@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from zoo.datasets.sampler import ImageClasses
+from zoo.datasets.subsets import parts_of
 
-SUBSETS = ("train", "validation", "trainval", "test")
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 MIN_IMAGES = 2  # one for the support and one to ask about
 
@@ -62,8 +62,7 @@ def load(
         >>> classes = load("test", root="my_drawings", invert=True)
         >>> episodes = classes.episodes(way=5, shot=1, query=5)
     """
-    if subset not in SUBSETS:
-        raise ValueError(f"`subset` must be one of {SUBSETS}. Received: subset={subset!r}")
+    wanted = parts_of(subset)
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
     if image_size < 1:
@@ -75,7 +74,6 @@ def load(
         raise FileNotFoundError(
             f"`root` must be a folder with one folder of images per class. Received: root={str(root)!r}"
         )
-    wanted = ("train", "validation") if subset == "trainval" else (subset,)
     if (root / "train").is_dir():
         parts = _own_subsets(root)
         for part in wanted:

@@ -7,9 +7,9 @@ from PIL import Image
 
 from zoo.datasets.cache import cached_arrays
 from zoo.datasets.sampler import ImageClasses
+from zoo.datasets.subsets import parts_of
 
 SPLITS = ("background", "random", "vinyals")
-SUBSETS = ("train", "validation", "trainval", "test")
 RESIZES = ("antialias", "nearest")
 
 _RAW_SIZE = 105
@@ -60,7 +60,8 @@ def load(
         ValueError: for an unknown subset, split or resize.
         FileNotFoundError: where the data is missing and cannot be downloaded.
     """
-    for name, value, known in (("subset", subset, SUBSETS), ("split", split, SPLITS), ("resize", resize, RESIZES)):
+    wanted = parts_of(subset)
+    for name, value, known in (("split", split, SPLITS), ("resize", resize, RESIZES)):
         if value not in known:
             raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
     if not 8 <= image_size <= _RAW_SIZE:
@@ -76,13 +77,13 @@ def load(
     names = [f"{alphabet}/{number:02d}" for alphabet, number in zip(arrays["alphabets"], arrays["numbers"])]
     alphabets = [str(alphabet) for alphabet in arrays["alphabets"]]
     classes = ImageClasses.from_labels(pixels.reshape(shape), arrays["labels"], names, alphabets)
-    classes = classes.select(_subset(arrays, subset, split, num_validation_alphabets, split_seed))
+    classes = classes.select(_labels_of(wanted, arrays, split, num_validation_alphabets, split_seed))
     classes = classes.with_rotations() if rotations else classes
     return classes.with_distortions() if distortions else classes
 
 
-def _subset(arrays, subset, split, num_validation_alphabets, split_seed):
-    """Sorted labels of a subset."""
+def _labels_of(wanted, arrays, split, num_validation_alphabets, split_seed):
+    """Sorted labels of the wanted parts of a split."""
     if split == "vinyals":
         parts = {
             name: [label for first, last in runs for label in range(first, last + 1)] for name, runs in _VINYALS.items()
@@ -102,7 +103,6 @@ def _subset(arrays, subset, split, num_validation_alphabets, split_seed):
                 "validation": background[validates],
                 "test": np.flatnonzero(~arrays["is_background"]),
             }
-    wanted = ("train", "validation") if subset == "trainval" else (subset,)
     return sorted(int(label) for part in wanted for label in parts[part])
 
 
