@@ -216,6 +216,7 @@ METHODS = [
             "class_counts": (WAY,),
         },
         trains_on_padding=True,
+        variant=True,
     ),
     Method(
         "mann",

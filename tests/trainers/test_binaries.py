@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.marks import slow
+
 ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
 SMALL = [
     "--config=configs/prototypical_network_glyphs.py",
@@ -145,11 +147,11 @@ def test_export_adapts_in_a_fresh_process(trained, tmp_path):
     "module, arguments, message",
     [
         ("trainers.train", ["--config.outer.learnin_rate=1"], "learnin_rate"),
-        ("trainers.train", ["--config.outer.num_steps=many"], "num_steps"),
-        ("trainers.train", ["--strategy=tpu"], "strategy"),
+        slow("trainers.train", ["--config.outer.num_steps=many"], "num_steps"),
+        slow("trainers.train", ["--strategy=tpu"], "strategy"),
         ("trainers.train", ["--config.dataset.name=mnist"], "error: Unknown data set: expected one of"),
-        ("trainers.train", ["--config.model.method=Mamba"], "error: `config.model.method` must be one of"),
-        ("trainers.train", ["--config.train.way=2000"], "error: `way` must be at most the number of classes, 1057"),
+        slow("trainers.train", ["--config.model.method=Mamba"], "error: `config.model.method` must be one of"),
+        slow("trainers.train", ["--config.train.way=2000"], "error: `way` must be at most the number of classes, 1057"),
     ],
 )
 def test_wrong_training_arguments_are_named_and_write_nothing(module, arguments, message, tmp_path):
@@ -162,9 +164,9 @@ def test_wrong_training_arguments_are_named_and_write_nothing(module, arguments,
 @pytest.mark.parametrize(
     "module, arguments, message",
     [
-        ("trainers.evaluate", ["--preset=resnet"], "Expected the name of a preset"),
+        slow("trainers.evaluate", ["--preset=resnet"], "Expected the name of a preset"),
         ("trainers.evaluate", [], "Give either --workdir or --preset."),
-        ("export.export_model", ["--preset=resnet", "--output_dir={out}"], "Expected the name of a preset"),
+        slow("export.export_model", ["--preset=resnet", "--output_dir={out}"], "Expected the name of a preset"),
         ("export.export_model", ["--workdir={run}", "--output_dir={run}/model.json"], "must be a folder that can be"),
     ],
 )

@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from configs import prototypical_network_glyphs
+from tests.marks import slow
 from trainers import gradient_combinations, gradient_measurements
 from zoo.datasets.sinusoid import SinusoidTasks
 
@@ -34,6 +35,7 @@ def check_files(done, folder, name):
     return json.loads((folder / f"{name}.json").read_text()), (folder / f"{name}.md").read_text()
 
 
+@pytest.mark.slow
 def test_terms_of_a_fresh_convolutional_network(tmp_path):
     """Without kinks the error of the leading order is of second order from 1e-4 down, that of its constant of first."""
     done = run(f"--output_dir={tmp_path}", "--num_tasks=2", "--num_steps=2", "--alphas=1e-6,1e-5", "--smooth")
@@ -61,6 +63,7 @@ def test_terms_of_a_preset(tmp_path):
     assert abs(lengths[0] / lengths[1] - 1) > 0.1
 
 
+@pytest.mark.slow
 def test_combinations_are_trained_side_by_side(tmp_path):
     done = run("--combine", *REPTILE, f"--output_dir={tmp_path}", "--num_iterations=3", "--evaluate_every=2")
     content, document = check_files(done, tmp_path, "gradient_combinations")
@@ -90,11 +93,15 @@ def test_an_interrupted_run_leaves_what_it_evaluated(tmp_path):
     [
         ([], "--output_dir"),
         (["--output_dir={out}", "--alphas=0.1"], "error: `--alphas` must be at least two different numbers above 0."),
-        (["--output_dir={out}", "--preset=resnet"], "error: Expected the name of a preset"),
-        (["--output_dir={out}", "--preset=maml", "--workdir=runs"], "at most one of --preset, --workdir and --config"),
-        (["--output_dir={out}", "--combine", "--preset=maml"], "--combine starts from fresh weights"),
-        (["--output_dir={out}", "--combine", MAML[0]], "error: `--combine` needs a config of Reptile. Received: MAML"),
-        (["--output_dir={out}", "--dataset=mnist"], "error: Unknown data set: expected one of"),
+        slow(["--output_dir={out}", "--preset=resnet"], "error: Expected the name of a preset"),
+        slow(
+            ["--output_dir={out}", "--preset=maml", "--workdir=runs"], "at most one of --preset, --workdir and --config"
+        ),
+        slow(["--output_dir={out}", "--combine", "--preset=maml"], "--combine starts from fresh weights"),
+        slow(
+            ["--output_dir={out}", "--combine", MAML[0]], "error: `--combine` needs a config of Reptile. Received: MAML"
+        ),
+        slow(["--output_dir={out}", "--dataset=mnist"], "error: Unknown data set: expected one of"),
         (["--output_dir=README.md"], "error: `--output_dir` must be a folder that can be written"),
     ],
 )
