@@ -155,6 +155,7 @@ METHODS = [
         variable_way=False,
         state={"head/kernel": (4, WAY), "head/bias": (WAY,), "class_counts": (WAY,)},
         trains_on_padding=False,
+        variant=True,
     ),
     Method(
         "meta_sgd",

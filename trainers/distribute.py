@@ -8,11 +8,8 @@ STRATEGIES = ("none", "mirrored", "multi_worker")
 
 
 def configure_threads(method):
-    """Sets TensorFlow's threads for a method class; call before TensorFlow runs its first op.
-
-    Tasks that are mapped over are independent: one thread per task beats several threads on one small convolution.
-    """
-    if method.maps_over_tasks:
+    """Sets TensorFlow's threads for a method class; call before TensorFlow runs its first op."""
+    if method.one_thread_per_op:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count())
 

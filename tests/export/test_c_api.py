@@ -15,7 +15,7 @@ from tests.descriptors import IMAGE_SHAPE, METHODS, WAY, episode
 OK, INVALID_ARGUMENT = 0, 3
 RUNNER = pathlib.Path(__file__).with_name("c_api_runner.py")
 # Fuzzing every method takes minutes: `make test-all` does.
-QUICK = ("prototypical_network", "maml", "reptile")
+QUICK = ("prototypical_network", "maml")
 
 
 def marked(method):

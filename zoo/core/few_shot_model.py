@@ -27,8 +27,9 @@ class FewShotModel(keras.Model):
     # Whether a task state holds each class by itself, so that classes can be added and removed: "by_class" (every entry has
     # one element per class), "by_row" (one per support row, with `labels` [T, S, way] beside `class_counts`), or None.
     classes_in_state = None
-    # Inter-op parallelism pays when the tasks of a batch are independent subgraphs; trainers set the threads from it.
-    maps_over_tasks = False
+    # Whether training is mostly small operations: one thread for each, several of them side by side, is then faster than
+    # several threads for each. Trainers set TensorFlow's threads from it.
+    one_thread_per_op = False
 
     def __init__(self, backbone, way=None, target_size=None, **kwargs):
         super().__init__(**kwargs)

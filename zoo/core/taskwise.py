@@ -44,7 +44,7 @@ class TaskwiseModel(FewShotModel):
     pass of different tasks: half the trace and twice the speed of a tape around the map.
     """
 
-    maps_over_tasks = True
+    one_thread_per_op = True  # tasks are independent of each other
 
     def adapt_task(self, support_x, support_y, training=False):
         """`adapt` for one task: [S, ...], [S] -> state without the leading T."""

@@ -46,6 +46,7 @@ class LabelStreamModel(EmbeddingModel):
     """
 
     has_embedding = False  # what an image means is in the memory, not in its embedding
+    one_thread_per_op = True  # the steps of the stream
 
     def __init__(self, backbone, way, label_encoding, controller_size, read_size=0, feed_read=False, **kwargs):
         super().__init__(backbone, way=way, **kwargs)

@@ -80,7 +80,7 @@ class MetaNetwork(TaskwiseModel):
     """
 
     # A step of one task, as in the paper, is a few large products: all threads work on each.
-    maps_over_tasks = False
+    one_thread_per_op = False
 
     def __init__(
         self,
