@@ -30,7 +30,7 @@ quickstart: $(READY)
 	@echo "      in Python       import zoo; model = zoo.from_preset('$(RUN)')"
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -q -m "not slow" -n 2
 
 test-all: $(READY)
 	$(BIN)/python -m pytest -q -n 2
