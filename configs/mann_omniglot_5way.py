@@ -3,9 +3,9 @@
 Paper: Santoro et al., ICML 2016, http://proceedings.mlr.press/v48/santoro16.pdf, table 1: 36.4, 82.8, 91.0, 92.6, 94.9 % at the
   1st to 5th presentation of a class and 98.1 % at the 10th (random split of the characters). Here: background split.
 Differs from the paper: a strided Conv-4 beside the pixels; Adam, from 1.5e-3 to 0 along a cosine, over 12,000 steps, and
-  not RMSProp at 1e-4 over 100,000; images are turned by quarter turns and distorted as Koch's pairs; the loss counts one query per
-  class after the stream too. What is read from the memory does not enter the LSTM, as in the paper's equation for it, and
-  not as in its text: with it, more steps passed before anything was bound (one run of each).
+  not RMSProp at 1e-4 over 100,000; images are turned by quarter turns and distorted as Koch's pairs; the loss counts one
+  query per class after the stream too. What is read from the memory does not enter the LSTM, as in the paper's equation
+  for it, and not as in its text: with it, more steps passed before anything was bound (one run of each).
 Cost: under 30 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/mann_omniglot_5way.py --workdir=runs/mann_omniglot_5way
 To reach: 60 % at the 2nd and 85 % at the 10th presentation of a class, 1,000 episodes.

@@ -136,9 +136,10 @@ def model_card(name, metadata, num_parameters):
     data = config["dataset"]
     options = ", ".join(f"{key}={value}" for key, value in {**data["options"], **data["train_options"]}.items())
     train = ", ".join(f"{key} {value}" for key, value in config["train"].items() if value is not None)
+    weights = f", {metadata['weights']}" if "weights" in metadata else ""
     return f"""# {name}
 
-{config["model"]["method"]} on a {config["model"]["backbone"]} backbone, {num_parameters:,} parameters{f", {weights}" if (weights := metadata.get("weights")) else ""}.
+{config["model"]["method"]} on a {config["model"]["backbone"]} backbone, {num_parameters:,} parameters{weights}.
 
 - Data: {data["name"]}{f" ({options})" if options else ""}, training subset.
 - Trained: {cost["steps"]:,} steps of {train}; seed {config["seed"]}; the weights kept are those of step {cost["kept_step"]:,}, the best on

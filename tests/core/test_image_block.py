@@ -46,6 +46,8 @@ def test_agrees_with_the_layers_one_after_the_other(options):
         expected = layer_by_layer(images, training)
         assert block.compute_output_shape(images.shape) == tuple(expected.shape)
         assert np.std(expected) > 0.1
+        if block.activation is keras.activations.relu:
+            assert 0.05 < np.mean(expected == 0) < 0.95
         np.testing.assert_allclose(block(images, training=training), expected, rtol=1e-10, atol=1e-12)
         for average, expected in zip(block.norm.get_weights(), norm.get_weights()):
             np.testing.assert_allclose(average, expected, rtol=1e-10)

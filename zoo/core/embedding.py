@@ -9,8 +9,7 @@ class EmbeddingModel(FewShotModel):
     """A few-shot model that is written on embeddings: `adapt_embeddings` and `predict_embeddings`, both pure.
 
     In training the support set and the queries share one forward pass, so that BatchNorm sees the batch that the code of
-    the metric-based papers gives it. At inference they are embedded apart, or where that changes no answer, together: one pass
-    over all rows takes less time than two.
+    the metric-based papers gives it. At inference they do so too where that changes no answer.
     """
 
     has_embedding = True
