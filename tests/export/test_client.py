@@ -3,7 +3,6 @@
 import base64
 import http.server
 import json
-import subprocess
 import sys
 import threading
 
@@ -14,6 +13,7 @@ import tensorflow as tf
 from export import client, saved_model
 from export.states import EditableStates
 from tests import descriptors
+from tests.binaries import run
 from tests.descriptors import WAY, arrays, episode
 from tests.export.image_files import write_folder
 from tests.export.loopback import Servicer, serving
@@ -173,17 +173,12 @@ def test_states_of_whole_support_sets_refuse(export_of):
 # ---- the binary
 
 
-def run_classify(*arguments):
-    command = [sys.executable, "-m", "export.classify", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_folders_in_predictions_out(folder, tmp_path):
     support_x, support_y, query_x = (values[0] for values in arrays())
     write_folder(tmp_path / "support", support_x, support_y)
     write_folder(tmp_path / "query", query_x, episode()[1].numpy()[0])
     flags = [f"--saved_model={folder}", f"--support={tmp_path / 'support'}", f"--query={tmp_path / 'query'}"]
-    done = run_classify(*flags, f"--csv={tmp_path / 'answers.csv'}")
+    done = run("export.classify", *flags, f"--csv={tmp_path / 'answers.csv'}")
     assert done.returncode == 0, done.stderr
     assert "accuracy: " in done.stdout and done.stdout.count("letter") >= 2 * len(query_x)
     lines = (tmp_path / "answers.csv").read_text().splitlines()
@@ -203,7 +198,7 @@ def test_a_wrong_argument_is_one_clear_line(folder, tmp_path, changes, message):
     support_x, support_y, _ = (values[0] for values in arrays())
     write_folder(tmp_path / "folder", support_x, support_y)
     flags = [f"--saved_model={folder}", f"--support={tmp_path / 'folder'}", f"--query={tmp_path / 'folder'}"]
-    done = run_classify(*flags, *changes)
+    done = run("export.classify", *flags, *changes)
     assert done.returncode != 0 and message in done.stderr + done.stdout and "Traceback" not in done.stderr
 
 

@@ -1,4 +1,3 @@
-import subprocess
 import sys
 
 import numpy as np
@@ -8,6 +7,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from export.frozen import freeze
 from tests import descriptors
+from tests.binaries import run
 from tests.descriptors import WAY, episode
 from tests.export.image_files import write_folder
 
@@ -64,8 +64,7 @@ def test_the_binary_freezes_a_preset_on_a_folder(tmp_path):
     rng = np.random.default_rng(0)
     write_folder(tmp_path / "support", rng.random((4, 28, 28, 1)), [0, 0, 1, 1])
     flags = ["--preset=prototypical_network_conv4_glyphs_30way_1shot", f"--support={tmp_path / 'support'}"]
-    command = [sys.executable, "-m", "export.freeze_model", *flags, f"--output_dir={tmp_path / 'served'}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run("export.freeze_model", *flags, f"--output_dir={tmp_path / 'served'}")
     assert done.returncode == 0, done.stderr
     assert (
         "a classifier of letter 0, letter 1" in done.stdout and (tmp_path / "served" / "1" / "saved_model.pb").exists()

@@ -1,5 +1,6 @@
 """The binary of gradient terms as people run it, and what it is made of."""
 
+import functools
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from configs import prototypical_network_glyphs
-from tests.marks import slow
+from tests import binaries
 from trainers import gradient_combinations, gradient_measurements
 from zoo.datasets.sinusoid import SinusoidTasks
 
@@ -22,9 +23,7 @@ REPTILE = ["--config=configs/reptile_omniglot_5way_1shot.py", "--dataset=glyphs"
 REPTILE += ["--config.model.backbone_options.filters=4", "--episodes=4"]
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", "trainers.gradient_terms", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
+run = functools.partial(binaries.run, "trainers.gradient_terms")
 
 
 def check_files(done, folder, name):
@@ -93,15 +92,11 @@ def test_an_interrupted_run_leaves_what_it_evaluated(tmp_path):
     [
         ([], "--output_dir"),
         (["--output_dir={out}", "--alphas=0.1"], "error: `--alphas` must be at least two different numbers above 0."),
-        slow(["--output_dir={out}", "--preset=resnet"], "error: Expected the name of a preset"),
-        slow(
-            ["--output_dir={out}", "--preset=maml", "--workdir=runs"], "at most one of --preset, --workdir and --config"
-        ),
-        slow(["--output_dir={out}", "--combine", "--preset=maml"], "--combine starts from fresh weights"),
-        slow(
-            ["--output_dir={out}", "--combine", MAML[0]], "error: `--combine` needs a config of Reptile. Received: MAML"
-        ),
-        slow(["--output_dir={out}", "--dataset=mnist"], "error: Unknown data set: expected one of"),
+        (["--output_dir={out}", "--preset=resnet"], "error: Expected the name of a preset"),
+        (["--output_dir={out}", "--preset=maml", "--workdir=runs"], "at most one of --preset, --workdir and --config"),
+        (["--output_dir={out}", "--combine", "--preset=maml"], "--combine starts from fresh weights"),
+        (["--output_dir={out}", "--combine", MAML[0]], "error: `--combine` needs a config of Reptile. Received: MAML"),
+        (["--output_dir={out}", "--dataset=mnist"], "error: Unknown data set: expected one of"),
         (["--output_dir=README.md"], "error: `--output_dir` must be a folder that can be written"),
     ],
 )

@@ -29,14 +29,15 @@ def make_config(method="PrototypicalNetwork", **outer):
     config.dataset.name = "patterns"
     config.train = {"way": 3, "shot": 1, "query": 2, "tasks": 2}
     config.validation = {"way": 3, "shot": 1, "query": 2, "tasks": 2, "episodes": 8, "every": 4}
-    options = {"way": 3, "num_inner_steps": 1} if method == "MAML" else {}
-    statistics = "batch" if method == "MAML" else "running"
-    config.model = {
-        "method": method,
-        "options": options,
-        "backbone": "conv4",
-        "backbone_options": {"input_shape": (16, 16, 1), "filters": 4, "statistics": statistics},
-    }
+    model = {
+        "PrototypicalNetwork": {"backbone": "conv4", "backbone_options": {"input_shape": (16, 16, 1), "filters": 4}},
+        "MAML": {
+            "options": {"way": 3, "num_inner_steps": 1},
+            "backbone": "mlp",
+            "backbone_options": {"input_shape": (16, 16, 1), "hidden_sizes": (8,), "batch_norm": True},
+        },
+    }[method]
+    config.model = {"method": method, "options": {}, **model}
     config.outer.num_steps = 12
     config.outer.update(outer)
     config.evaluation.episodes = 10
@@ -123,7 +124,6 @@ def test_the_best_weights_are_kept(tmp_path, monkeypatch):
 def test_mirrored_training_learns_from_the_same_tasks(tmp_path, mirrored):
     """MAML's tasks are independent: two replicas with one task each make the step of one device with two."""
     config = make_config("MAML")
-    config["model"]["backbone_options"]["statistics"] = "batch"
     train(config, tmp_path / "one")
     train(config, tmp_path / "two", mirrored)
     one, two = (metrics_without_time(tmp_path / name) for name in ("one", "two"))
