@@ -6,8 +6,8 @@ python -m trainers.publish                                README's tables alone,
 """
 
 import pathlib
-import shutil
 import sys
+import tempfile
 
 import h5py
 import numpy as np
@@ -34,23 +34,29 @@ def publish(workdir, target, with_weights=True):
     if not metadata.get("figures"):
         raise ValueError(f"{workdir} must have been evaluated: python -m trainers.evaluate --workdir={workdir}")
     model = zoo.from_preset(source)
-    target.mkdir(parents=True, exist_ok=True)
-    metadata = {**metadata, **(_write_weights(model, target) if with_weights else {"weights": report.NOT_SHIPPED})}
-    loader.save_preset_config(model, target, metadata)
-    card = report.model_card(target.name, metadata, report.count_parameters(model))
-    loader.write_text(target / loader.CARD_FILE, card)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=target.parent, prefix=".new-"
+    ) as scratch:  # what is refused leaves the target as it was
+        folder = pathlib.Path(scratch)
+        metadata |= _write_weights(model, folder) if with_weights else {"weights": report.NOT_SHIPPED}
+        loader.save_preset_config(model, folder, metadata)
+        card = report.model_card(target.name, metadata, report.count_parameters(model))
+        loader.write_text(folder / loader.CARD_FILE, card)
+        target.mkdir(exist_ok=True)
+        for path in folder.iterdir():
+            path.replace(target / path.name)
 
 
-def _write_weights(model, target):
+def _write_weights(model, folder):
     """Writes the weights, as float16 where they would be too large; what to say of them in the metadata."""
     remark = {}
-    loader.save_preset_weights(model, target)
-    size = (target / loader.WEIGHTS_FILE).stat().st_size
+    loader.save_preset_weights(model, folder)
+    size = (folder / loader.WEIGHTS_FILE).stat().st_size
     if size >= MAX_BYTES:
         remark = {"weights": "float16 on disk"}
-        size = store_as_float16(target / loader.WEIGHTS_FILE)
+        size = store_as_float16(folder / loader.WEIGHTS_FILE)
     if size >= MAX_BYTES:
-        shutil.rmtree(target)
         raise ValueError(
             f"The weights of a preset must be below {MAX_BYTES:,} bytes. Received: {size:,}; --card publishes without them"
         )

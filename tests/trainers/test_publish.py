@@ -61,6 +61,15 @@ def test_a_run_without_figures_is_refused(workdir, tmp_path):
     assert not (tmp_path / "preset").exists()
 
 
+def test_weights_too_large_leave_the_older_preset(workdir, tmp_path, monkeypatch):
+    publish.publish(workdir, tmp_path / "preset")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "preset").iterdir()}
+    monkeypatch.setattr(publish, "MAX_BYTES", 1000)
+    with pytest.raises(ValueError, match="must be below 1,000 bytes. Received: .* --card publishes without them"):
+        publish.publish(workdir, tmp_path / "preset")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "preset").iterdir()} == before
+
+
 def test_weights_of_half_the_size_load_as_float32(tmp_path):
     model = zoo.PrototypicalNetwork(zoo.backbones.conv4())
     path = tmp_path / "model.weights.h5"

@@ -66,7 +66,7 @@ def from_preset(name_or_folder, **overrides):
     >>> model = zoo.from_preset("prototypical_network_conv4_glyphs_30way_1shot")
     """
     folder = preset_folder(name_or_folder)
-    model = build_model(_read(folder)["model"], **overrides)
+    model = untrained(folder, **overrides)
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise ValueError(
@@ -81,9 +81,9 @@ def from_preset(name_or_folder, **overrides):
     return model
 
 
-def untrained(name_or_folder):
+def untrained(name_or_folder, **overrides):
     """The model of a preset as it was before training; needs no file of weights."""
-    return build_model(_read(preset_folder(name_or_folder))["model"])
+    return build_model(_read(preset_folder(name_or_folder))["model"], **overrides)
 
 
 def build_model(serialized, **overrides):
