@@ -20,8 +20,15 @@ def method(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(method):
+    """For inference, which changes no variable."""
+    return descriptors.build(method)
+
+
+@pytest.fixture
+def fresh_model(method):
+    """For training."""
     return descriptors.build(method)
 
 
@@ -107,15 +114,15 @@ def test_a_task_without_support_is_answered_and_leaves_its_neighbour(model):
     np.testing.assert_allclose(model(x)[1], expected, **TOLERANCE)
 
 
-def test_training_ignores_padded_rows(method, model):
+def test_training_ignores_padded_rows(method, fresh_model):
     if not method.trains_on_padding:
         x, y = episode()
         x["support_y"] = tf.where(x["support_y"] == 1, tf.constant(-1, tf.int64), x["support_y"])
-        model.compile(optimizer="sgd")
+        fresh_model.compile(optimizer="sgd")
         with pytest.raises(tf.errors.InvalidArgumentError, match="padded_support=True"):
-            model.train_on_batch(x, y)
+            fresh_model.train_on_batch(x, y)
         return
-    if any(isinstance(layer, zoo.BatchNorm) for layer in model._flatten_layers()):
+    if any(isinstance(layer, zoo.BatchNorm) for layer in fresh_model._flatten_layers()):
         pytest.skip("training statistics of a batch are taken over its padded rows too")
     x, y = episode()
     padded_x = {
@@ -124,17 +131,17 @@ def test_training_ignores_padded_rows(method, model):
         "query_x": tf.pad(x["query_x"], [[0, 0], [0, 3], [0, 0], [0, 0], [0, 0]]),
     }
     padded_y = tf.pad(y, [[0, 0], [0, 3]], constant_values=-1)
-    loss, _, gradients = model.compute_gradients(x, y)
-    padded_loss, _, padded_gradients = model.compute_gradients(padded_x, padded_y)
+    loss, _, gradients = fresh_model.compute_gradients(x, y)
+    padded_loss, _, padded_gradients = fresh_model.compute_gradients(padded_x, padded_y)
     np.testing.assert_allclose(padded_loss, loss, **TOLERANCE)
     for padded, gradient in zip(padded_gradients, gradients):
         np.testing.assert_allclose(padded, gradient, **TOLERANCE)
 
 
-def test_every_weight_but_dead_ones_gets_a_gradient(model):
+def test_every_weight_but_dead_ones_gets_a_gradient(fresh_model):
     x, y = episode(num_tasks=4, query=3)
-    _, _, gradients = model.compute_gradients(x, y)
-    for variable, gradient in zip(model.trainable_variables, gradients):
+    _, _, gradients = fresh_model.compute_gradients(x, y)
+    for variable, gradient in zip(fresh_model.trainable_variables, gradients):
         assert gradient is not None and np.abs(gradient).max() > 0, variable.path
 
 
@@ -170,15 +177,15 @@ def test_fit_learns_and_works_with_callbacks(fitted):
     assert (folder / "best.weights.h5").exists() and len((folder / "log.csv").read_text().splitlines()) == 13
 
 
-def test_evaluate_reports_the_interval_over_episodes_and_changes_no_variable(model):
+def test_evaluate_reports_the_interval_over_episodes_and_changes_no_variable(fresh_model):
     x, y = episode(num_tasks=8, query=4)
-    before = [variable.numpy() for variable in model.variables]
-    model.compile()
-    logs = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)
-    per_episode = (model(x).numpy().argmax(axis=-1) == y.numpy()).mean(axis=1)
+    before = [variable.numpy() for variable in fresh_model.variables]
+    fresh_model.compile()
+    logs = fresh_model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)
+    per_episode = (fresh_model(x).numpy().argmax(axis=-1) == y.numpy()).mean(axis=1)
     np.testing.assert_allclose(logs["accuracy"], per_episode.mean(), rtol=1e-5)
     np.testing.assert_allclose(logs["accuracy_ci95"], 1.959964 * per_episode.std(ddof=1) / np.sqrt(8), rtol=1e-3)
-    for variable, value in zip(model.variables, before):
+    for variable, value in zip(fresh_model.variables, before):
         np.testing.assert_array_equal(variable, value, err_msg=variable.path)
 
 

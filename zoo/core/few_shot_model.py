@@ -42,7 +42,7 @@ class FewShotModel(keras.Model):
         self.target_size = target_size
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.episode_metric = EpisodeMean(name="accuracy" if target_size is None else "mean_squared_error")
-        self.additional_metrics = []  # EpisodeMeans of a method's own, see `update_additional_metrics`
+        self.additional_metrics = []  # EpisodeMeans of a method's own, see `answer_in_evaluation`
         self.supports_jit = False  # padding gives shapes that XLA cannot compile, and XLA drops the checks of labels
         self.built = True
 
@@ -131,16 +131,16 @@ class FewShotModel(keras.Model):
 
     def test_step(self, data):
         x, y = self._checked(data)
-        outputs = self(x, training=False)
-        self.update_additional_metrics(x, y)
+        outputs = self.answer_in_evaluation(x)
         return self._update_metrics(tf.reduce_mean(self.task_loss(y, outputs)), y, outputs)
 
     @property
     def metrics(self):
         return [self.loss_tracker, self.episode_metric, *self.additional_metrics]
 
-    def update_additional_metrics(self, x, y):
-        """Updates `additional_metrics` in evaluation. A method that has some updates them in its training objective too."""
+    def answer_in_evaluation(self, x):
+        """`call`, in `test_step`: a method with `additional_metrics` updates them here, and in its training objective."""
+        return self(x, training=False)
 
     def _update_metrics(self, loss, y, outputs):
         self.loss_tracker.update_state(loss, sample_weight=tf.cast(tf.shape(outputs)[0], loss.dtype))

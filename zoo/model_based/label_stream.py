@@ -126,9 +126,10 @@ class LabelStreamModel(EmbeddingModel):
         log_p, state = self._read(self.embed(support_x), support_y, training=False)
         return tf.matmul(log_p, self._codes_of(state), transpose_b=True)
 
-    def update_additional_metrics(self, x, y):
+    def answer_in_evaluation(self, x):
         log_p, state = self._read(self.embed(x["support_x"]), x["support_y"], training=False)
         self._update_presentations(log_p, x["support_y"], self._codes_of(state))
+        return self.predict_with(state, x["query_x"])
 
     def _update_presentations(self, log_p, labels, codes):
         """Accuracy of each episode at the k-th presentation of its classes; all characters of a label must be right."""
