@@ -5,7 +5,7 @@ Paper: Munkhdalai, Yu, ICML 2017, https://arxiv.org/abs/1703.00837: 98.45 % on t
 Differs from the paper: 32 filters, not 64; the learning rate falls to 0 along a cosine; convolution weights start LeCun
   normal, and not uniform from -0.1 to 0.1, from where 32 filters pass on little; m and d begin as odd functions
   (`odd_start`). The gradient is clipped at norm 0.2 for the mean loss of the 50 queries: the code's 10 for the sum over them.
-Cost: 35 minutes on 2 CPU cores that other work shared.
+Cost: under 20 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/meta_network_omniglot.py --workdir=runs/meta_network_omniglot
 To reach: 90.0 % over 1,000 episodes. Reached: 93.7 (the card).
 """
