@@ -35,10 +35,8 @@ def publish(workdir, target, with_weights=True):
         raise ValueError(f"{workdir} must have been evaluated: python -m trainers.evaluate --workdir={workdir}")
     model = zoo.from_preset(source)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=target.parent, prefix=".new-"
-    ) as scratch:  # what is refused leaves the target as it was
-        folder = pathlib.Path(scratch)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as scratch:
+        folder = pathlib.Path(scratch)  # what is refused leaves `target` as it was
         metadata |= _write_weights(model, folder) if with_weights else {"weights": report.NOT_SHIPPED}
         loader.save_preset_config(model, folder, metadata)
         card = report.model_card(target.name, metadata, report.count_parameters(model))
