@@ -97,7 +97,7 @@ def test_an_interrupted_run_leaves_what_it_evaluated(tmp_path):
         (["--output_dir={out}", "--combine", "--preset=maml"], "--combine starts from fresh weights"),
         (["--output_dir={out}", "--combine", MAML[0]], "error: `--combine` needs a config of Reptile. Received: MAML"),
         (["--output_dir={out}", "--dataset=mnist"], "error: Unknown data set: expected one of"),
-        (["--output_dir=README.md"], "error: `--output_dir` must be a folder that can be written"),
+        ([f"--output_dir={__file__}"], "error: `--output_dir` must be a folder that can be written"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message, tmp_path):
