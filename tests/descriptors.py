@@ -61,7 +61,7 @@ def _reptile(**options):
     backbone = zoo.backbones.strided_conv4(IMAGE_SHAPE, filters=4, scale=True, pooling="flatten")
     # Adam divides by gradients that are near 0 here: rounding would show. tests/optimization_based has it.
     sgd = dict(inner_optimizer="sgd", inner_learning_rate=0.5)
-    return zoo.Reptile(backbone, way=WAY, num_inner_steps_test=5, **sgd, **options)
+    return zoo.Reptile(backbone, way=WAY, num_inner_steps_test=3, **sgd, **options)
 
 
 _REPTILE_STATE = {
@@ -187,7 +187,7 @@ METHODS = [
     ),
     Method(
         "lstm_meta_learner",
-        lambda: zoo.LSTMMetaLearner(_backbone(momentum=0.1), way=WAY, num_inner_steps=3, hidden_size=4),
+        lambda: zoo.LSTMMetaLearner(_backbone(momentum=0.1), way=WAY, num_inner_steps=2, hidden_size=4),
         transductive=False,
         variable_way=False,
         state={
