@@ -1,4 +1,4 @@
-"""Runs binaries as processes of their own, each forked off one process that has imported TensorFlow already."""
+"""Runs binaries as processes: most of them forked off one that has imported TensorFlow already."""
 
 import multiprocessing
 import os
@@ -16,8 +16,8 @@ _CONTEXT.set_forkserver_preload(["zoo", "matplotlib.figure", "tests.binaries"])
 def run(module, *arguments):
     """What `python -m module arguments...` does, without its four seconds of imports: a CompletedProcess with text.
 
-    A forked process runs no `atexit` functions, and imports of this package may be warm: a test that is about either
-    starts Python itself.
+    A forked process runs no `atexit` functions, and imports of this package may be warm: a test that is about either, or
+    that sends signals, takes `start`.
     """
     with tempfile.TemporaryDirectory() as folder:
         outputs = [pathlib.Path(folder, name) for name in ("stdout", "stderr")]
@@ -29,6 +29,13 @@ def run(module, *arguments):
             raise subprocess.TimeoutExpired([module, *arguments], TIMEOUT)
         texts = [path.read_text(encoding="utf-8") for path in outputs]
     return subprocess.CompletedProcess([module, *arguments], process.exitcode, *texts)
+
+
+def start(module, *arguments, environment=None, **pipes):
+    """`python -m module arguments...` itself, as a subprocess.Popen with text, for signals and for several at once."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **pipes}
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})}
+    return subprocess.Popen([sys.executable, "-m", module, *arguments], env=variables, text=True, **pipes)
 
 
 def _run(module, arguments, outputs):

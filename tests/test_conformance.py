@@ -34,7 +34,7 @@ def fresh_model(method):
 
 @pytest.fixture(scope="module")
 def fitted(method, tmp_path_factory):
-    """A model after 12 epochs on 16 tasks, its history, and the folder of its callbacks. To train on, not to rebuild."""
+    """A model after 12 epochs on 16 tasks, its history, and the folder of its callbacks. Tests may train it further."""
     folder, model = tmp_path_factory.mktemp("fitted"), descriptors.build(method)
     model.compile(optimizer=keras.optimizers.Adam(1e-2))
     callbacks = [

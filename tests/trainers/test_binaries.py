@@ -1,7 +1,6 @@
 """The binaries as people run them: processes, a kill -9, wrong arguments."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -12,9 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.binaries import run
+from tests.binaries import run, start
 
-ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
 PRESET = "prototypical_network_conv4_glyphs_30way_1shot"
 SMALL = [
     "--config=configs/prototypical_network_glyphs.py",
@@ -51,8 +49,8 @@ def test_training_leaves_its_files(trained):
 
 
 def test_killed_and_started_again_it_ends_the_same(trained, tmp_path):
-    command = [sys.executable, "-m", "trainers.train", *SMALL, f"--workdir={tmp_path}"]
-    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    unread = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start("trainers.train", *SMALL, f"--workdir={tmp_path}", **unread)
     deadline = time.time() + 200
     while not list((tmp_path / "checkpoints").glob("ckpt-*.index")) and time.time() < deadline:
         time.sleep(0.02)
@@ -83,27 +81,9 @@ def test_two_workers_end_where_one_process_ends(tmp_path):
             listener.bind(("127.0.0.1", 0))
             ports.append(listener.getsockname()[1])
     workers = [f"127.0.0.1:{port}" for port in ports]
-    command = [
-        sys.executable,
-        "-m",
-        "trainers.train",
-        *config,
-        f"--workdir={tmp_path / 'two'}",
-        "--strategy=multi_worker",
-    ]
-    processes = [
-        subprocess.Popen(
-            command,
-            env={
-                **ENVIRONMENT,
-                "TF_CONFIG": json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}),
-            },
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        for index in range(2)
-    ]
+    flags = [*config, f"--workdir={tmp_path / 'two'}", "--strategy=multi_worker"]
+    clusters = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(2)]
+    processes = [start("trainers.train", *flags, environment={"TF_CONFIG": json.dumps(one)}) for one in clusters]
     errors = [process.communicate(timeout=250)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     one, two = ([json.loads(line) for line in (tmp_path / name / "metrics.jsonl").open()] for name in ("one", "two"))

@@ -2,9 +2,7 @@
 
 import functools
 import json
-import os
 import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -17,7 +15,6 @@ from tests import binaries
 from trainers import gradient_combinations, gradient_measurements
 from zoo.datasets.sinusoid import SinusoidTasks
 
-ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
 MAML = ["--config=configs/maml_sinusoid.py", "--shot=5", "--num_tasks=3"]
 REPTILE = ["--config=configs/reptile_omniglot_5way_1shot.py", "--dataset=glyphs"]
 REPTILE += ["--config.model.backbone_options.filters=4", "--episodes=4"]
@@ -76,9 +73,7 @@ def test_combinations_are_trained_side_by_side(tmp_path):
 
 def test_an_interrupted_run_leaves_what_it_evaluated(tmp_path):
     arguments = ["--combine", *REPTILE, f"--output_dir={tmp_path}", "--num_iterations=100000"]
-    command = [sys.executable, "-m", "trainers.gradient_terms", *arguments]
-    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with subprocess.Popen(command, env=ENVIRONMENT, **pipes) as process:
+    with binaries.start("trainers.gradient_terms", *arguments) as process:
         assert process.stdout.readline().startswith("iteration 0 ")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=200)
