@@ -38,7 +38,7 @@ def write_results(workdir, figures, tasks):
     save_preset_config(model, folder, metadata)
     protocol = config["evaluation"]["protocols"][figures[0]["protocol"]]
     plot_episode(folder / "episode.png", *evaluation.predict_episode(folder, tasks, protocol, figures[0]["seed"]))
-    report.plot_presentations(folder / "presentations.png", figures)
+    report.plot_presentations(folder / "presentations.png", report.presentation_curves(figures))
     for name in (CARD_FILE, "evaluation.json", "episode.png", "presentations.png", "learning_curve.png"):
         if (folder / name).is_file():
             print(os.path.join(workdir, name))
@@ -60,7 +60,7 @@ def main(argv):
             print(
                 f"{figure['protocol']}: {figure['metric']} {report.format_figure(figure)} ({report.describe_protocol(figure)})"
             )
-        if table := report.presentations_table(figures):
+        if table := report.presentations_table(report.presentation_curves(figures)):
             print(table)
         if _WORKDIR.value:
             write_results(_WORKDIR.value, figures, tasks)

@@ -1,4 +1,4 @@
-"""Makes an evaluated run a preset of the package, and brings README's tables of methods and figures up to date.
+"""Makes an evaluated run a preset of the package, and brings README's tables up to date.
 
 python -m trainers.publish --workdir=DIR --preset=NAME    writes model.json, model.weights.h5 and card.md
 python -m trainers.publish --workdir=DIR --card=NAME      model.json and card.md alone, of weights too large to ship
@@ -19,12 +19,13 @@ from zoo.presets import loader
 
 # From the top of the repository, where the command runs and README's links start.
 PRESETS, CARDS = pathlib.Path("zoo", "presets"), pathlib.Path("docs", "cards")
+PRESENTATIONS = pathlib.Path("docs", "presentations.png")
 MAX_BYTES = 1_000_000
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Evaluated training run to publish.")
 _PRESET = flags.DEFINE_string("preset", None, "Name: {method}_{backbone}_{dataset}_{way}way_{shot}shot.")
 _CARD = flags.DEFINE_string("card", None, f"The same, of a run whose weights stay out; goes to {CARDS}/NAME.")
-_README = flags.DEFINE_string("readme", "README.md", "File with the marks of the two tables.")
+_README = flags.DEFINE_string("readme", "README.md", "File with the marks of the tables.")
 
 
 def publish(workdir, target, with_weights=True):
@@ -85,6 +86,30 @@ def store_as_float16(path):
     return path.stat().st_size
 
 
+def published_metadata():
+    """The metadata of every preset and card, by folder."""
+    folders = [PRESETS / name for name in zoo.list_presets()] + sorted(path.parent for path in CARDS.glob("*/card.md"))
+    return {folder: loader.preset_metadata(folder) for folder in folders}
+
+
+def published_presentations(metadata_by_folder):
+    """Accuracy by presentation of the models that have it, by name and protocol."""
+    return {
+        f"{folder.name}, {protocol}": curve
+        for folder, metadata in metadata_by_folder.items()
+        for protocol, curve in report.presentation_curves(metadata["figures"]).items()
+    }
+
+
+def write_readme(path, metadata_by_folder):
+    """Brings the tables of methods and figures up to date, and the picture beside them."""
+    curves = published_presentations(metadata_by_folder)
+    report.replace_section(path, "methods", catalogue.methods_table(metadata_by_folder))
+    report.replace_section(path, "figures", report.presets_table(metadata_by_folder))
+    report.replace_section(path, "presentations", report.presentations_table(curves))
+    report.plot_presentations(PRESENTATIONS, curves)
+
+
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
@@ -95,12 +120,7 @@ def main(argv):
             target = CARDS / _CARD.value if _CARD.value else PRESETS / _PRESET.value
             publish(_WORKDIR.value, target, with_weights=_CARD.value is None)
             print(target)
-        folders = [PRESETS / name for name in zoo.list_presets()] + sorted(
-            path.parent for path in CARDS.glob("*/card.md")
-        )
-        metadata = {folder: loader.preset_metadata(folder) for folder in folders}
-        report.replace_section(_README.value, "methods", catalogue.methods_table(metadata))
-        report.replace_section(_README.value, "figures", report.presets_table(metadata))
+        write_readme(_README.value, published_metadata())
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 

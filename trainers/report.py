@@ -34,38 +34,43 @@ def plot_learning_curve(workdir, metric):
     figure.savefig(f"{workdir}/learning_curve.png", dpi=120)
 
 
-def plot_presentations(path, figures):
-    """Writes a PNG of accuracy by presentation with its intervals, one curve per figure that has it."""
-    curves = {figure["protocol"]: figure["presentations"] for figure in figures if "presentations" in figure}
+def presentation_curves(figures):
+    """{protocol: [(accuracy, half-width), ...] at the 1st, 2nd, ... presentation of a class}, of the figures that have it."""
+    return {figure["protocol"]: figure["presentations"] for figure in figures if "presentations" in figure}
+
+
+def plot_presentations(path, curves):
+    """Writes a PNG of accuracy by presentation with its intervals, one curve per name; nothing where there is none."""
     if not curves:
         return
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
     axis = figure.subplots()
-    for protocol, values in curves.items():
+    for name, values in curves.items():
         means, widths = zip(*values)
         numbers = range(1, len(values) + 1)
-        axis.errorbar(
-            numbers, [100 * m for m in means], [100 * w for w in widths], label=protocol, marker=".", capsize=3
-        )
+        axis.errorbar(numbers, [100 * m for m in means], [100 * w for w in widths], label=name, marker=".", capsize=3)
     axis.set_xlabel("presentation of a class in the episode")
     axis.set_ylabel("accuracy, %")
     axis.set_ylim(0, 100)
     axis.grid(alpha=0.3)
-    axis.legend()
+    figure.legend(loc="outside upper center")  # names of presets are long
     figure.savefig(path, dpi=120)
 
 
-def presentations_table(figures):
-    """Accuracy at the k-th presentation of a class as a Markdown table; empty where no figure has it."""
-    lines = []
-    for figure in figures:
-        values = figure.get("presentations", ())
-        if values:
-            cells = " | ".join(f"{100 * mean:.1f} ± {100 * ci95:.1f}" for mean, ci95 in values)
-            numbers = " | ".join(str(number) for number in range(1, len(values) + 1))
-            lines += [f"| {figure['protocol']}: presentation | {numbers} |", "|---" * (len(values) + 1) + "|"]
-            lines += [f"| accuracy in % ± 95 % interval | {cells} |", ""]
+def presentations_table(curves):
+    """Accuracy by presentation as a Markdown table, a row per name; empty where there is no curve."""
+    if not curves:
+        return ""
+    columns = max(map(len, curves.values()))
+    lines = [_row("presentation", *range(1, columns + 1)), "|---" * (columns + 1) + "|"]
+    for name, values in curves.items():
+        cells = [f"{100 * mean:.1f} ± {100 * ci95:.1f}" for mean, ci95 in values]
+        lines.append(_row(name, *cells, *[""] * (columns - len(cells))))
     return "\n".join(lines)
+
+
+def _row(*cells):
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def format_figure(figure):
@@ -154,9 +159,9 @@ The interval is 1.96 standard errors of the mean over episodes.
 
 
 def _presentations_section(figures):
-    table = presentations_table(figures)
-    text = "Accuracy when an image of a class is shown for the 1st, 2nd, ... time in an episode, before its label is given:"
-    return f"\n{text}\n\n{table}" if table else ""
+    table = presentations_table(presentation_curves(figures))
+    text = "Accuracy in % when an image of a class is shown for the 1st, 2nd, ... time in an episode, before its label is given:"
+    return f"\n{text}\n\n{table}\n" if table else ""
 
 
 def replace_section(path, marker, text):

@@ -14,6 +14,7 @@ from zoo.datasets.sampler import ImageClasses
 FIGURES = [
     {"protocol": "5way", "presentations": [[0.25, 0.01], [0.5, 0.02], [0.755, 0.003]]},
     {"protocol": "other", "mean": 0.5},
+    {"protocol": "short", "presentations": [[0.2, 0.01]]},
 ]
 
 
@@ -33,16 +34,19 @@ def test_evaluation_carries_as_many_presentations_as_the_shot():
 
 
 def test_table_has_every_presentation_with_its_interval():
-    lines = report.presentations_table(FIGURES).splitlines()
-    assert lines[0] == "| 5way: presentation | 1 | 2 | 3 |"
-    assert lines[2] == "| accuracy in % ± 95 % interval | 25.0 ± 1.0 | 50.0 ± 2.0 | 75.5 ± 0.3 |"
-    assert report.presentations_table(FIGURES[1:]) == ""
+    assert report.presentations_table(report.presentation_curves(FIGURES)).splitlines() == [
+        "| presentation | 1 | 2 | 3 |",
+        "|---|---|---|---|",
+        "| 5way | 25.0 ± 1.0 | 50.0 ± 2.0 | 75.5 ± 0.3 |",
+        "| short | 20.0 ± 1.0 |  |  |",
+    ]
+    assert report.presentations_table({}) == ""
 
 
 def test_plot_is_written_where_a_figure_has_presentations(tmp_path):
-    report.plot_presentations(tmp_path / "none.png", FIGURES[1:])
+    report.plot_presentations(tmp_path / "none.png", report.presentation_curves(FIGURES[1:2]))
     assert not (tmp_path / "none.png").exists()
-    report.plot_presentations(tmp_path / "some.png", FIGURES)
+    report.plot_presentations(tmp_path / "some.png", report.presentation_curves(FIGURES))
     assert Image.open(tmp_path / "some.png").size[0] > 500
 
 
