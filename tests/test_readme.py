@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import zoo
+from trainers import publish, report
 
 README = pathlib.Path("README.md").read_text(encoding="utf-8")
 
@@ -51,10 +52,20 @@ def test_documented_modules_and_flags_exist():
                 assert f'"{flag}"' in source, (path, module, flag)
 
 
+def section(marker):
+    (text,) = re.findall(rf"<!-- {marker} -->\n(.*?)\n<!-- /{marker} -->", README, re.DOTALL)
+    return text
+
+
+def test_tables_of_figures_are_those_of_the_presets():
+    metadata = publish.published_metadata()
+    assert section("figures") == report.presets_table(metadata)
+    assert section("presentations") == report.presentations_table(publish.published_presentations(metadata))
+
+
 def test_tables_were_written_by_their_commands():
-    for marker in ("methods", "figures", "training_step", "sampler"):
-        (section,) = re.findall(rf"<!-- {marker} -->\n(.*?)<!-- /{marker} -->", README, re.DOTALL)
-        assert section.count("\n|") >= 4, marker
+    for marker in ("methods", "training_step", "sampler"):
+        assert section(marker).count("\n|") >= 4, marker
 
 
 if __name__ == "__main__":

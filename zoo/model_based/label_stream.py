@@ -89,8 +89,11 @@ class LabelStreamModel(EmbeddingModel):
         """The state before the first presentation: a dict of tensors, `num_tasks` leading. The same for every episode."""
         raise NotImplementedError(f"{type(self).__name__} must define `initial_state`.")
 
-    def step(self, state, inputs):
-        """The state after one presentation, whose (x_t, y_{t-1}) `input_gates` has made float [T, 4 C]."""
+    def step(self, state, inputs, usable):
+        """The state after one presentation, whose (x_t, y_{t-1}) `input_gates` has made float [T, 4 C].
+
+        Where `usable`, bool [T], is False, the row is padding and the state stays as it was.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define `step`.")
 
     def features(self, state):
@@ -160,8 +163,7 @@ class LabelStreamModel(EmbeddingModel):
         features = tf.TensorArray(self.compute_dtype, num_rows, element_shape=[support_y.shape[0], size])
 
         def body(t, state, features):
-            stepped = self.step(state, inputs.read(t))
-            state = {name: _where(mask[t], stepped[name], value) for name, value in state.items()}
+            state = self.step(state, inputs.read(t), mask[t])
             return t + 1, state, features.write(t, self.features(state))
 
         start = (tf.constant(0), self.initial_state(num_tasks), features)
@@ -182,7 +184,8 @@ class LabelStreamModel(EmbeddingModel):
 
         state = {name: repeat(value) for name, value in task_state.items() if name not in _RECORDS}
         inputs = self.input_gates(flatten_tasks(embeddings), repeat(task_state["last_label"]))
-        log_p = self._log_probabilities(self.features(self.step(state, inputs)))
+        usable = tf.fill([tf.shape(inputs)[0]], True)
+        log_p = self._log_probabilities(self.features(self.step(state, inputs, usable)))
         return unflatten_tasks(log_p, embeddings)
 
     def input_gates(self, embeddings, labels):
@@ -282,5 +285,10 @@ def ordinal(number):
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
 
 
-def _where(mask, values, others):
-    return tf.where(tf.reshape(mask, [-1] + [1] * (values.shape.rank - 1)), values, others)
+def where_usable(usable, stepped, state):
+    """The entries of `stepped` where `usable`, bool [T], those of the same names of `state` elsewhere."""
+
+    def choose(values, others):
+        return tf.where(tf.reshape(usable, [-1] + [1] * (values.shape.rank - 1)), values, others)
+
+    return {name: choose(values, state[name]) for name, values in stepped.items()}

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.model_based.label_stream import LabelStreamModel
+from zoo.model_based.label_stream import LabelStreamModel, where_usable
 
 
 @keras.saving.register_keras_serializable("metazoa")
@@ -47,9 +47,9 @@ class LSTMBaseline(LabelStreamModel):
         zeros = tf.zeros([num_tasks, self.controller_size], self.compute_dtype)
         return {"h": zeros, "c": zeros}
 
-    def step(self, state, inputs):
+    def step(self, state, inputs, usable):
         h, c = self.lstm(inputs, state["h"], state["c"])
-        return {"h": h, "c": c}
+        return where_usable(usable, {"h": h, "c": c}, state)
 
     def features(self, state):
         return state["h"]
