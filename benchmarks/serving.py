@@ -1,4 +1,4 @@
-"""Times exported models: 5-way 1-shot with 15 queries per class, per method, signature, tasks per request and threads.
+"""Times exported models: 5-way 1-shot with 15 and 75 queries a task, per method, signature, tasks a request and threads.
 
 python -m benchmarks.serving [--presets=NAME,...] [--threads=1,2] [--document=docs/serving.md] [--csv=docs/serving.csv]
 
@@ -26,18 +26,21 @@ _CSV = flags.DEFINE_string("csv", None, "File for every measurement.")
 _CHILD = flags.DEFINE_string("child", None, "Times this SavedModel in this process and prints JSON.")
 
 TASKS = (1, 4, 16)
-_WAY, _QUERIES = 5, 15
+QUERIES = (15, 75)  # a task; 75 are the 15 per class of the papers' episodes
+_WAY = 5
 _SECONDS, _MIN_CALLS, _MAX_CALLS = 0.5, 5, 100
-_FIELDS = ("preset", "threads", "signature", "tasks", "median_ms", "p99_ms", "tasks_per_second")
+_FIELDS = ("preset", "threads", "signature", "queries", "tasks", "median_ms", "p99_ms", "tasks_per_second")
 
 
-def requests_of(input_shape, num_tasks):
-    """Random images: only their number and size cost time."""
-    rng = np.random.default_rng(0)
+def random_images(*shape):
+    """Only their number and size cost time."""
+    return np.random.default_rng(0).random(shape, np.float32)
+
+
+def support_of(input_shape, num_tasks):
     return {
-        "support_images": rng.random((num_tasks, _WAY, *input_shape), np.float32),
+        "support_images": random_images(num_tasks, _WAY, *input_shape),
         "support_labels": np.tile(np.arange(_WAY), (num_tasks, 1)),
-        "query_images": rng.random((num_tasks, _WAY * _QUERIES, *input_shape), np.float32),
     }
 
 
@@ -62,8 +65,9 @@ def time_export(folder, threads):
     from export.states import SIDECAR_FILE
 
     with open(os.path.join(folder, SIDECAR_FILE), encoding="utf-8") as file:
-        sidecar = json.load(file)
-    request, first = requests_of(sidecar["input_shape"], 1), {}
+        input_shape = json.load(file)["input_shape"]
+    request = {**support_of(input_shape, 1), "query_images": random_images(1, max(QUERIES), *input_shape)}
+    first = {}
     for name in ("cold", "warm"):
         local = client.LocalClient(folder)
         if name == "warm":
@@ -74,35 +78,41 @@ def time_export(folder, threads):
         first[name] = time.perf_counter() - start
     rows = []
     for tasks in TASKS:
-        request = requests_of(sidecar["input_shape"], tasks)
-        queries = request["query_images"]
-        support = {name: value for name, value in request.items() if name != "query_images"}
+        support = support_of(input_shape, tasks)
         state = local.call("adapt", support)["task_state"]
-        inputs = {
-            "adapt": support,
-            "predict": {"task_state": state, "query_images": queries},
-            "adapt_and_predict": request,
-        }
-        for signature, values in inputs.items():
-            seconds = time_calls(lambda signature=signature, values=values: local.call(signature, values))
+        calls = {("adapt", 0): support}
+        for queries in QUERIES:
+            images = {"query_images": random_images(tasks, queries, *input_shape)}
+            calls["predict", queries] = {"task_state": state, **images}
+            calls["adapt_and_predict", queries] = {**support, **images}
+        for (signature, queries), inputs in calls.items():
+            seconds = time_calls(lambda signature=signature, inputs=inputs: local.call(signature, inputs))
             median, p99 = statistics.median(seconds), float(np.percentile(seconds, 99))
-            rows.append([signature, tasks, 1000 * median, 1000 * p99, tasks / median])
+            rows.append([signature, queries, tasks, 1000 * median, 1000 * p99, tasks / median])
     return {"first": first, "rows": rows}
 
 
 def table(measured):
     """The measurements of adapt_and_predict as a Markdown table."""
+    tasks = ", ".join(map(str, TASKS))
+    titles = [f"{n} queries: median (99th percentile) | tasks/s with {tasks} tasks a request" for n in QUERIES]
     lines = [
-        "| preset | threads | 1 task: median (99th percentile) | tasks/s with 1, 4, 16 tasks a request | first call, warmed up |",
-        "|---|---|---|---|---|",
+        f"| preset | threads | {' | '.join(titles)} | first call, warmed up |",
+        "|---|---|" + "---|---|" * len(QUERIES) + "---|",
     ]
     for preset, threads, timing in measured:
-        of_tasks = {row[1]: row[2:] for row in timing["rows"] if row[0] == "adapt_and_predict"}
-        median, p99, _ = of_tasks[1]
-        rates = ", ".join(f"{of_tasks[tasks][2]:.0f}" for tasks in TASKS)
+        timed = {(row[1], row[2]): row[3:] for row in timing["rows"] if row[0] == "adapt_and_predict"}
+        cells = []
+        for queries in QUERIES:
+            median, p99, _ = timed[queries, 1]
+            cells += [f"{median:.1f} ms ({p99:.1f})", ", ".join(f"{timed[queries, n][2]:.0f}" for n in TASKS)]
         first = f"{timing['first']['cold']:.2f} s, {timing['first']['warm']:.3f} s"
-        lines.append(f"| {preset} | {threads} | {median:.1f} ms ({p99:.1f}) | {rates} | {first} |")
-    lines += ["", f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}): 5-way 1-shot, 15 queries per class."]
+        lines.append(f"| {preset} | {threads} | {' | '.join(cells)} | {first} |")
+    queries = " and ".join(map(str, QUERIES))
+    lines += [
+        "",
+        f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}): 5-way 1-shot, {queries} queries a task.",
+    ]
     return "\n".join(lines)
 
 
@@ -116,7 +126,7 @@ def write(measured):
             writer.writerow(_FIELDS)
             for preset, threads, timing in measured:
                 writer.writerows(
-                    [preset, threads, row[0], row[1], *(f"{value:.3f}" for value in row[2:])] for row in timing["rows"]
+                    [preset, threads, *row[:3], *(f"{value:.3f}" for value in row[3:])] for row in timing["rows"]
                 )
     if _DOCUMENT.value:
         replace_section(_DOCUMENT.value, "serving", table(measured))
