@@ -22,6 +22,7 @@ from ml_collections import config_flags
 
 from configs import maml_omniglot_5way_1shot, reptile_omniglot_5way_1shot
 from trainers import builder, distribute, gradient_combinations, gradient_measurements, gradient_report
+from trainers.config_overrides import parse_flags
 from zoo.presets.loader import preset_metadata, write_text
 
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset to measure.")
@@ -194,4 +195,4 @@ def main(argv):
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["output_dir"])
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -10,6 +10,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from trainers import builder, distribute, loop
+from trainers.config_overrides import parse_flags
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file; its fields are flags: --config.outer.num_steps=100."
@@ -47,4 +48,4 @@ def main(argv):
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -1,0 +1,37 @@
+"""Errors of `--config` and `--config.field=value` that say what was expected."""
+
+import re
+import sys
+
+from absl import app, flags
+from ml_collections import ConfigDict
+
+
+def parse_flags(argv):
+    """Parses the flags of a binary that has `--config`, for `app.run(main, flags_parser=parse_flags)`.
+
+    A config file that is not there, and a field that its config does not have, end the binary with one line.
+    """
+    lines = "\n".join(argv)
+    paths = re.findall(r"^--?config[=\n](.+)", lines, re.MULTILINE)
+    try:
+        rest = app.parse_flags_with_usage(argv)
+        getattr(flags.FLAGS.config, "items", None)  # without its file, the config fails at the first look into it
+        return rest
+    except OSError:
+        sys.exit(f"error: --config must name a config file, such as configs/maml_sinusoid.py. Received: {paths[-1]}")
+    except (AttributeError, KeyError, TypeError):
+        for field in re.findall(r"^--?config\.([\w.]+)", lines, re.MULTILINE) if paths else ():
+            check_field(flags.FLAGS["config"].parser.parse(paths[-1]), field)
+        raise
+
+
+def check_field(config, field):
+    """Exits where `config` has no such field, `outer.num_steps`, and says which there are."""
+    name = "config"
+    for part in field.split("."):
+        if not isinstance(config, ConfigDict):
+            sys.exit(f"error: --config.{field}: `{name}` is {config!r} and has no fields. Received: {part!r}")
+        if part not in config:
+            sys.exit(f"error: --config.{field}: the fields of `{name}` are {sorted(config)}. Received: {part!r}")
+        name, config = f"{name}.{part}", config[part]
