@@ -142,9 +142,12 @@ def main(argv):
     from export import saved_model
     from export.loading import load_with_way
 
+    presets = _PRESETS.value or zoo.list_presets()
+    if unknown := set(presets) - set(zoo.list_presets()):
+        raise app.UsageError(f"--presets must be among {zoo.list_presets()}. Received: {sorted(unknown)}")
     measured = []
     with tempfile.TemporaryDirectory() as scratch:
-        for preset in _PRESETS.value or zoo.list_presets():
+        for preset in presets:
             model = load_with_way(preset)
             if model.target_size is not None:
                 continue

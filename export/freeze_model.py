@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from export.folders import class_folders
-from export.frozen import freeze
+from export.frozen import check_freezable, freeze
 from export.loading import chosen_source, is_ink, load_with_way
 from export.preprocessing import decode_images
 from zoo.presets import preset_metadata
@@ -33,6 +33,7 @@ def main(argv):
         model = load_with_way(source)
         if model.supports_variable_way:
             model = load_with_way(source, max(2, len(support)))
+        check_freezable(model)
         invert = is_ink(preset_metadata(source)["config"]["dataset"])
         files = [file.read_bytes() for of_class in support.values() for file in of_class]
         labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]

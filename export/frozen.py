@@ -32,8 +32,9 @@ def freeze(model, support_images, support_labels, class_names, output_dir, versi
         The version folder, a pathlib.Path.
 
     Raises:
-        ValueError: for labels without a name, more names than the model has classes, or a version that exists.
+        ValueError: for another model, labels without a name, more names than the model has classes, or a version that exists.
     """
+    check_freezable(model)
     if not 2 <= len(class_names) <= model.way:
         raise ValueError(f"`class_names` must be 2 to {model.way} names. Received: {len(class_names)}")
     labels = tf.constant(support_labels, tf.int64)[None]
@@ -77,6 +78,15 @@ def freeze(model, support_images, support_labels, class_names, output_dir, versi
         sidecar = {"method": type(model).__name__, "frozen": True, "classes": list(class_names)}
         (folder / SIDECAR_FILE).write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
     return pathlib.Path(output_dir) / str(version)
+
+
+def check_freezable(model):
+    """Raises ValueError for what is not a classifier of images with a fixed number of classes."""
+    if model.target_size is not None or model.way is None or len(model.input_shape) != 3:
+        raise ValueError(
+            "Expected a classifier of images [H, W, C] with a fixed `way`. "
+            f"Received: {type(model).__name__} with input_shape={model.input_shape}, way={model.way}"
+        )
 
 
 def _mark_classify(folder):

@@ -18,6 +18,8 @@ def load_with_way(source, way=None, **overrides):
     model = from_preset(source, **overrides)
     if model.supports_variable_way:
         return from_preset(source, way=way or 5, **overrides)
+    if way is not None and model.way is None:
+        raise ValueError(f"`--way` must be left out: this {type(model).__name__} is for regression. Received: {way}")
     if way not in (None, model.way):
         raise ValueError(
             f"`--way` must be {model.way}, the way that this {type(model).__name__} was trained with. Received: {way}"

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+import zoo
 from export.frozen import freeze
 from tests import descriptors
 from tests.binaries import run
@@ -60,6 +61,15 @@ def test_names_and_labels_must_fit(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("preset", ["maml_mlp_sinusoid_5shot", "prototypical_network_conv4_glyphs_30way_1shot"])
+def test_only_classifiers_of_images_with_a_fixed_way_are_frozen(preset, tmp_path):
+    """Not a regression model, and not one that takes any number of classes."""
+    with pytest.raises(
+        ValueError, match=r"Expected a classifier of images .* with a fixed `way`. Received: .* way=None"
+    ):
+        freeze(zoo.from_preset(preset), [], [], NAMES, tmp_path)
+
+
 def test_the_binary_freezes_a_preset_on_a_folder(tmp_path):
     rng = np.random.default_rng(0)
     write_folder(tmp_path / "support", rng.random((4, 28, 28, 1)), [0, 0, 1, 1])
@@ -69,6 +79,10 @@ def test_the_binary_freezes_a_preset_on_a_folder(tmp_path):
     assert (
         "a classifier of letter 0, letter 1" in done.stdout and (tmp_path / "served" / "1" / "saved_model.pb").exists()
     )
+    other = run(
+        "export.freeze_model", "--preset=maml_mlp_sinusoid_5shot", flags[1], f"--output_dir={tmp_path / 'other'}"
+    )
+    assert other.returncode != 0 and "error: Expected a classifier of images" in other.stderr
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import client, saved_model, serving_files, task_state
+from export import client, loading, saved_model, serving_files, task_state
 from tests import descriptors
 from tests.descriptors import WAY, episode
 
@@ -189,6 +189,18 @@ def test_models_that_cannot_be_served_are_named(tmp_path):
         saved_model.export(zoo.PrototypicalNetwork(zoo.backbones.conv4()), tmp_path)
     with pytest.raises(ValueError, match="Received: way=None, target_size=1"):
         saved_model.export(zoo.MAML(zoo.backbones.mlp(), target_size=1), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "preset, message",
+    [
+        ("maml_mlp_sinusoid_5shot", "`--way` must be left out: this MAML is for regression. Received: 7"),
+        ("fomaml_strided_conv4_omniglot_5way_1shot", "`--way` must be 5, the way that this FOMAML was trained with"),
+    ],
+)
+def test_a_way_that_a_model_does_not_have_is_named(preset, message):
+    with pytest.raises(ValueError, match=message):
+        loading.load_with_way(preset, way=7)
 
 
 if __name__ == "__main__":
