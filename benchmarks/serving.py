@@ -7,6 +7,7 @@ TensorFlow: the graph is the server's, the network and the queue of a server are
 """
 
 import csv
+import functools
 import json
 import os
 import platform
@@ -28,7 +29,7 @@ _CHILD = flags.DEFINE_string("child", None, "Times this SavedModel in this proce
 TASKS = (1, 4, 16)
 QUERIES = (15, 75)  # a task; 75 are the 15 per class of the papers' episodes
 _WAY = 5
-_SECONDS, _MIN_CALLS, _MAX_CALLS = 0.5, 5, 100
+_ROUNDS, _SECONDS_PER_TURN = 5, 0.1
 _FIELDS = ("preset", "threads", "signature", "queries", "tasks", "median_ms", "p99_ms", "tasks_per_second")
 
 
@@ -44,14 +45,20 @@ def support_of(input_shape, num_tasks):
     }
 
 
-def time_calls(call):
-    """Seconds of each call, after one that is not counted."""
-    call()
-    seconds, end = [], time.perf_counter() + _SECONDS
-    while len(seconds) < _MIN_CALLS or (time.perf_counter() < end and len(seconds) < _MAX_CALLS):
-        start = time.perf_counter()
+def time_calls(calls):
+    """Seconds of each call of each name, after one that is not counted.
+
+    The calls take turns, so that what else the machine does in the meantime falls on all of them: {name: function} -> {name: list}.
+    """
+    seconds = {name: [] for name in calls}
+    for call in calls.values():
         call()
-        seconds.append(time.perf_counter() - start)
+    for _ in range(_ROUNDS):
+        for name, call in calls.items():
+            end = time.perf_counter() + _SECONDS_PER_TURN
+            while (start := time.perf_counter()) < end:
+                call()
+                seconds[name].append(time.perf_counter() - start)
     return seconds
 
 
@@ -76,19 +83,20 @@ def time_export(folder, threads):
         start = time.perf_counter()
         local.call("adapt_and_predict", request)
         first[name] = time.perf_counter() - start
-    rows = []
+    calls = {}
     for tasks in TASKS:
         support = support_of(input_shape, tasks)
         state = local.call("adapt", support)["task_state"]
-        calls = {("adapt", 0): support}
+        calls["adapt", 0, tasks] = functools.partial(local.call, "adapt", support)
         for queries in QUERIES:
             images = {"query_images": random_images(tasks, queries, *input_shape)}
-            calls["predict", queries] = {"task_state": state, **images}
-            calls["adapt_and_predict", queries] = {**support, **images}
-        for (signature, queries), inputs in calls.items():
-            seconds = time_calls(lambda signature=signature, inputs=inputs: local.call(signature, inputs))
-            median, p99 = statistics.median(seconds), float(np.percentile(seconds, 99))
-            rows.append([signature, queries, tasks, 1000 * median, 1000 * p99, tasks / median])
+            inputs = {"predict": {"task_state": state, **images}, "adapt_and_predict": {**support, **images}}
+            for signature, values in inputs.items():
+                calls[signature, queries, tasks] = functools.partial(local.call, signature, values)
+    rows = []
+    for (signature, queries, tasks), seconds in time_calls(calls).items():
+        median, p99 = statistics.median(seconds), float(np.percentile(seconds, 99))
+        rows.append([signature, queries, tasks, 1000 * median, 1000 * p99, tasks / median])
     return {"first": first, "rows": rows}
 
 
