@@ -149,10 +149,14 @@ def main(argv):
     import zoo
     from export import saved_model
     from export.loading import load_with_way
+    from zoo.presets.loader import preset_folder
 
     presets = _PRESETS.value or zoo.list_presets()
-    if unknown := set(presets) - set(zoo.list_presets()):
-        raise app.UsageError(f"--presets must be among {zoo.list_presets()}. Received: {sorted(unknown)}")
+    try:
+        for preset in presets:
+            preset_folder(preset)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     measured = []
     with tempfile.TemporaryDirectory() as scratch:
         for preset in presets:

@@ -59,7 +59,7 @@ def get_gradient_omniglot_config():
 
 
 def get_label_stream_omniglot_config():
-    """Streams of 50 Omniglot images of 5 classes: data, backbone, steps and optimizer of MANN and of the LSTM beside it."""
+    """Streams of 50 Omniglot images of 5 classes: data, backbone and optimizer of MANN and of the LSTM beside it."""
     config = get_omniglot_config()
     config.dataset.train_options = {"rotations": True, "distortions": True}
     config.train = {"way": 5, "shot": 10, "query": 1, "tasks": 16}

@@ -21,8 +21,10 @@ def parse_flags(argv):
     except OSError:
         sys.exit(f"error: --config must name a config file, such as configs/maml_sinusoid.py. Received: {paths[-1]}")
     except (AttributeError, KeyError, TypeError):
-        for field in re.findall(r"^--?config\.([\w.]+)", lines, re.MULTILINE) if paths else ():
-            check_field(flags.FLAGS["config"].parser.parse(paths[-1]), field)
+        if paths:
+            config = flags.FLAGS["config"].parser.parse(paths[-1])
+            for field in re.findall(r"^--?config\.([\w.]+)", lines, re.MULTILINE):
+                check_field(config, field)
         raise
 
 

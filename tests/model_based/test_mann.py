@@ -149,7 +149,7 @@ def one_step(model, **changes):
     rng = np.random.default_rng(0)
     state = {name: tf.constant(rng.random(v.shape), v.dtype) for name, v in model.initial_state(1).items()}
     state.update(changes)
-    return state, model.step(state, tf.constant(rng.standard_normal((1, 4 * UNITS)), tf.float32), usable=[True])
+    return state, model.step(state, tf.constant(rng.standard_normal((1, 4 * UNITS)), tf.float32))
 
 
 def test_no_gradient_flows_through_the_choice_of_slots_and_one_flows_through_the_rest():
@@ -180,7 +180,7 @@ def test_the_new_memory_is_read():
     """From an empty memory the read must be of what this step writes."""
     model = small()
     state = model.initial_state(1)
-    state = model.step(state, tf.ones([1, 4 * UNITS]), usable=[True])
+    state = model.step(state, tf.ones([1, 4 * UNITS]))
     keys = tf.tanh(model.key_layer(state["h"]))
     weights = tf.nn.softmax(mann.cosines(tf.reshape(keys, [1, HEADS, WIDTH]), state["memory"]))
     np.testing.assert_allclose(state["read_weights"], weights, rtol=1e-5)
@@ -344,7 +344,7 @@ def test_string_logits_and_loss_are_sums_over_characters():
     for task in range(2):
         for query in range(6):
             one = {name: state[name][task : task + 1] for name in ("h", "c")}
-            outputs = model.output_layer(model.step(one, inputs[task : task + 1, query], usable=[True])["h"])
+            outputs = model.output_layer(model.step(one, inputs[task : task + 1, query])["h"])
             log_p = np.log(softmax(outputs.numpy().reshape(5, 5).astype(np.float64)))
             codes = state["codes"][task].numpy().reshape(WAY, 5, 5)
             expected[task, query] = [sum(log_p[i, codes[n, i].argmax()] for i in range(5)) for n in range(WAY)]

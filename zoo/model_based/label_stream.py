@@ -89,10 +89,10 @@ class LabelStreamModel(EmbeddingModel):
         """The state before the first presentation: a dict of tensors, `num_tasks` leading. The same for every episode."""
         raise NotImplementedError(f"{type(self).__name__} must define `initial_state`.")
 
-    def step(self, state, inputs, usable):
+    def step(self, state, inputs, usable=None):
         """The state after one presentation, whose (x_t, y_{t-1}) `input_gates` has made float [T, 4 C].
 
-        Where `usable`, bool [T], is False, the row is padding and the state stays as it was.
+        Where `usable`, bool [T], is False, the row is padding and the state stays as it was; None: no row is padding.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `step`.")
 
@@ -184,8 +184,7 @@ class LabelStreamModel(EmbeddingModel):
 
         state = {name: repeat(value) for name, value in task_state.items() if name not in _RECORDS}
         inputs = self.input_gates(flatten_tasks(embeddings), repeat(task_state["last_label"]))
-        usable = tf.fill([tf.shape(inputs)[0]], True)
-        log_p = self._log_probabilities(self.features(self.step(state, inputs, usable)))
+        log_p = self._log_probabilities(self.features(self.step(state, inputs)))
         return unflatten_tasks(log_p, embeddings)
 
     def input_gates(self, embeddings, labels):
@@ -286,7 +285,9 @@ def ordinal(number):
 
 
 def where_usable(usable, stepped, state):
-    """The entries of `stepped` where `usable`, bool [T], those of the same names of `state` elsewhere."""
+    """The entries of `stepped` where `usable`, bool [T] or None for everywhere, those of the same names of `state` elsewhere."""
+    if usable is None:
+        return stepped
 
     def choose(values, others):
         return tf.where(tf.reshape(usable, [-1] + [1] * (values.shape.rank - 1)), values, others)

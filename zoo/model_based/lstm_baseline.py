@@ -47,7 +47,7 @@ class LSTMBaseline(LabelStreamModel):
         zeros = tf.zeros([num_tasks, self.controller_size], self.compute_dtype)
         return {"h": zeros, "c": zeros}
 
-    def step(self, state, inputs, usable):
+    def step(self, state, inputs, usable=None):
         h, c = self.lstm(inputs, state["h"], state["c"])
         return where_usable(usable, {"h": h, "c": c}, state)
 

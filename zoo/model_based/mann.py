@@ -116,29 +116,29 @@ class MANN(LabelStreamModel):
             "c": controller,
         }
 
-    def step(self, state, inputs, usable):
+    def step(self, state, inputs, usable=None):
         recurrent = tf.concat([state["h"], state["read"]], axis=-1) if self.feed_read else state["h"]
         h, c = self.lstm(inputs, recurrent, state["c"])
         keys = tf.reshape(tf.tanh(self.key_layer(h)), [-1, self.num_read_heads, self.memory_width])  # [T, R, width]
         gate = tf.sigmoid(self.write_gate_layer(h))[..., None]  # [T, R, 1]
         least_used, erased = self._least_used(state["usage"])
         write_weights = gate * state["read_weights"] + (1 - gate) * least_used  # [T, R, slots]
-        # Nothing is written for a padded row: the weights are masked, and not the memory, which is ten times as large.
-        written = tf.cast(usable, gate.dtype)[:, None]
-        write_weights, erased = written[..., None] * write_weights, written * erased
+        if usable is not None:  # the weights are masked, and not the memory, which is ten times as large
+            written = tf.cast(usable, gate.dtype)[:, None]
+            write_weights, erased = written[..., None] * write_weights, written * erased
         kept = state["memory"] * (1 - erased)[..., None]
         memory = kept + tf.matmul(write_weights, keys, transpose_a=True)  # [T, slots, width]
         read_weights = tf.nn.softmax(cosines(keys, memory))  # [T, R, slots]
         read = tf.matmul(read_weights, memory)  # [T, R, width]
         usage = self.usage_decay * state["usage"] + tf.reduce_sum(read_weights + write_weights, axis=1)
-        small = {
+        others = {
             "usage": usage,
             "read_weights": read_weights,
             "read": tf.reshape(read, [-1, self.num_read_heads * self.memory_width]),
             "h": h,
             "c": c,
         }
-        return {"memory": memory, **where_usable(usable, small, state)}
+        return {"memory": memory, **where_usable(usable, others, state)}
 
     def _least_used(self, usage):
         """Ones at the slots to write to [T, 1 or R, slots], and at the one slot to erase first [T, slots]."""
