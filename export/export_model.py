@@ -33,7 +33,7 @@ def main(argv):
         metadata = preset_metadata(source)
         figures = {"dataset": metadata["config"]["dataset"], "figures": metadata.get("figures", [])}
         target = saved_model.export(
-            model, _OUTPUT_DIR.value, _VERSION.value, figures, is_ink(metadata["config"]["dataset"]), _SIGNATURES.value
+            model, _OUTPUT_DIR.value, _VERSION.value, figures, is_ink(source), _SIGNATURES.value
         )
     except (ValueError, saved_model.ExportError) as error:
         sys.exit(f"error: {error}")

@@ -12,9 +12,8 @@ from absl import app, flags, logging
 
 from export.folders import class_folders
 from export.frozen import check_freezable, freeze
-from export.loading import chosen_source, is_ink, load_with_way
+from export.loading import chosen_source, is_ink, load_for_classes
 from export.preprocessing import decode_images
-from zoo.presets import preset_metadata
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
@@ -30,11 +29,9 @@ def main(argv):
     try:
         source = chosen_source(_WORKDIR.value, _PRESET.value)
         support = class_folders(_SUPPORT.value)
-        model = load_with_way(source)
-        if model.supports_variable_way:
-            model = load_with_way(source, max(2, len(support)))
+        model = load_for_classes(source, len(support))
         check_freezable(model)
-        invert = is_ink(preset_metadata(source)["config"]["dataset"])
+        invert = is_ink(source)
         files = [file.read_bytes() for of_class in support.values() for file in of_class]
         labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
         images = decode_images(tf.constant([files]), model.input_shape, invert)[0]

@@ -1,9 +1,7 @@
 """A trained model as it is to be served."""
 
-from zoo.presets import from_preset
-
-# Data sets whose images are ink on paper, with ink 1: files of dark ink must be inverted for them.
-INK_DATASETS = ("omniglot", "glyphs")
+from zoo import datasets
+from zoo.presets import from_preset, preset_metadata, untrained
 
 
 def chosen_source(workdir, preset):
@@ -15,7 +13,7 @@ def chosen_source(workdir, preset):
 
 def load_with_way(source, way=None, **overrides):
     """The model with a fixed way and `overrides`. Raises ValueError where its method cannot serve that way."""
-    model = from_preset(source, **overrides)
+    model = untrained(source, **overrides)  # says what the method can; the weights are read once, below
     if model.supports_variable_way:
         return from_preset(source, way=way or 5, **overrides)
     if way is not None and model.way is None:
@@ -24,9 +22,31 @@ def load_with_way(source, way=None, **overrides):
         raise ValueError(
             f"`--way` must be {model.way}, the way that this {type(model).__name__} was trained with. Received: {way}"
         )
-    return model
+    return from_preset(source, **overrides)
 
 
-def is_ink(dataset):
-    """Whether a model was trained on ink as 1, so that image files of dark ink on light paper must be inverted."""
-    return dataset["name"] in INK_DATASETS or bool(dataset["options"].get("invert"))
+def load_for_classes(source, num_classes):
+    """The model for that many classes where its method allows, else with the way that it was trained with."""
+    variable = untrained(source).supports_variable_way
+    return load_with_way(source, max(2, num_classes) if variable else None)
+
+
+def is_ink(source):
+    """Whether a model was trained on ink as 1, so that image files of dark ink on light paper must be inverted.
+
+    The preset says it; for a run that was trained before runs recorded it, its data set does.
+
+    Raises:
+        ValueError: where neither does.
+    """
+    metadata = preset_metadata(source)
+    if isinstance(metadata.get("ink"), bool):
+        return metadata["ink"]
+    dataset = metadata.get("config", {}).get("dataset", {})
+    try:
+        return datasets.is_ink(dataset.get("name"), dataset.get("options", {}))
+    except ValueError as error:
+        raise ValueError(
+            f'{source}: model.json must say in its metadata whether the model was trained on ink as 1, "ink": true or false. '
+            f"Received: ink={metadata.get('ink')!r} and data set {dataset.get('name')!r}"
+        ) from error

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 import tqdm
 
+import zoo
 from trainers import builder, report
 from trainers.distribute import distribute_episodes, is_chief, run_steps
 from trainers.workdir import Workdir
@@ -36,7 +37,9 @@ def train(config, workdir, strategy, command=""):
     manager = files.checkpointer(**trainer.checkpointed)
     files.drop_metrics_after(trainer.steps_done)
     if files.writes and not trainer.steps_done:  # later it may hold the figures of an evaluation
-        save_preset_config(trainer.model, files.path, {"config": config, "command": command})
+        dataset = config["dataset"]
+        ink = zoo.datasets.is_ink(dataset["name"], dataset["options"])
+        save_preset_config(trainer.model, files.path, {"config": config, "command": command, "ink": ink})
     num_steps = config["outer"]["num_steps"]
     progress = tqdm.tqdm(
         total=num_steps, initial=trainer.steps_done, unit="step", disable=not files.writes, mininterval=1.0

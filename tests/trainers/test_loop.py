@@ -21,7 +21,7 @@ def small_classes(monkeypatch):
     patterns = rng.integers(0, 256, (10, 1, 16, 16, 1))
     images = (0.5 * patterns + 0.5 * rng.integers(0, 256, (10, 8, 16, 16, 1))).astype(np.uint8).reshape(80, 16, 16, 1)
     classes = ImageClasses.from_labels(images, np.repeat(np.arange(10), 8), [str(i) for i in range(10)])
-    monkeypatch.setitem(zoo.datasets.DATASETS, "patterns", lambda subset: classes)
+    monkeypatch.setitem(zoo.datasets.DATASETS, "patterns", lambda subset, **options: classes)
 
 
 def make_config(method="PrototypicalNetwork", **outer):
@@ -120,6 +120,14 @@ def test_the_best_weights_are_kept(tmp_path, monkeypatch):
         np.testing.assert_array_equal(value, best)
     assert any((value != last).any() for value, last in zip(weights, kept[12]))
     assert evaluation.training_cost(tmp_path)["kept_step"] == 8
+
+
+@pytest.mark.parametrize("options, ink", [({}, False), ({"invert": True}, True)])
+def test_a_run_records_whether_its_images_are_ink(options, ink, tmp_path, monkeypatch):
+    monkeypatch.setitem(zoo.datasets.INK, "patterns", "invert")
+    config = make_config(num_steps=1)
+    train({**config, "dataset": {**config["dataset"], "options": options}}, tmp_path)
+    assert zoo.presets.preset_metadata(tmp_path)["ink"] is ink
 
 
 def test_mirrored_training_learns_from_the_same_tasks(tmp_path, mirrored):

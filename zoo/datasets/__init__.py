@@ -9,6 +9,8 @@ DATASETS = {
     "omniglot": omniglot.load,
     "sinusoid": sinusoid.load,
 }
+# Whether the images are ink on paper with ink 1, so that files of dark ink must be inverted; or the option that says so.
+INK = {"glyphs": True, "image_folder": "invert", "omniglot": True, "sinusoid": False}
 
 
 def load(name, subset="train", **options):
@@ -22,6 +24,21 @@ def load(name, subset="train", **options):
     Raises:
         ValueError: for an unknown name, subset or option value.
     """
+    _check_name(name)
+    return DATASETS[name](subset, **options)
+
+
+def is_ink(name, options):
+    """Whether the images of a data set, loaded with these options, are ink on paper with ink 1 and paper 0.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    _check_name(name)
+    ink = INK.get(name, False)  # a data set that was added to DATASETS is one of photographs unless it says otherwise
+    return bool(options.get(ink)) if isinstance(ink, str) else ink
+
+
+def _check_name(name):
     if name not in DATASETS:
         raise ValueError(f"Unknown data set: expected one of {sorted(DATASETS)}. Received: {name!r}")
-    return DATASETS[name](subset, **options)
