@@ -17,7 +17,7 @@ from absl import app, flags, logging
 
 from export import client
 from export.folders import class_folders
-from zoo.datasets.image_folder import image_files
+from zoo.datasets.image_files import image_files
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export, to answer in this process.")
 _SERVER = flags.DEFINE_string("server", None, "TensorFlow Serving: host:port for gRPC, http://host:port for REST.")
@@ -41,9 +41,7 @@ def classify(answering, support, queries):
     """Probabilities [len(queries), number of classes] of image files, learned from `support`, {class: files}."""
     files = [file for of_class in support.values() for file in of_class]
     labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
-    probabilities, _ = answering.adapt_and_predict_files(
-        [[file.read_bytes() for file in files]], [labels], [[file.read_bytes() for file in queries]]
-    )
+    probabilities, _ = answering.adapt_and_predict_files([files], [labels], [queries])
     if probabilities.shape[-1] < len(support):
         raise ValueError(
             f"The exported model answers for at most {probabilities.shape[-1]} classes: export it with "

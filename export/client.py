@@ -41,11 +41,15 @@ class Client:
         return _answers(self.call("adapt_and_predict", {**inputs, "query_images": _images(query_images)}))
 
     def adapt_and_predict_files(self, support_files, support_labels, query_files):
-        """As `adapt_and_predict`, from the bytes of PNG, JPEG, GIF or BMP files: lists [T][rows]."""
+        """As `adapt_and_predict`, from image files, paths or bytes: lists [T][rows], no bytes at all for a row to ignore.
+
+        Files are opened here, and those that the graph would not read as training does are written anew: see
+        `export.outgoing_files`. Raises ValueError for one that cannot be read.
+        """
         inputs = {
-            "support_image_bytes": np.array(support_files, dtype=object),
+            "support_image_bytes": _files(support_files),
             "support_labels": _labels(support_labels),
-            "query_image_bytes": np.array(query_files, dtype=object),
+            "query_image_bytes": _files(query_files),
         }
         return _answers(self.call(_FILE_SIGNATURE, inputs))
 
@@ -173,6 +177,15 @@ def _images(images):
 
 def _labels(labels):
     return np.asarray(labels, np.int64)
+
+
+def _files(files):
+    from export.outgoing_files import outgoing_file  # calls with arrays do not need it
+
+    rows = [[outgoing_file(file) for file in task] for task in files]
+    array = np.empty((len(rows), len(rows[0]) if rows else 0), dtype=object)
+    array[:] = rows
+    return array
 
 
 def _answers(outputs):

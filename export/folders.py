@@ -2,7 +2,8 @@
 
 import pathlib
 
-from zoo.datasets.image_folder import image_files, subfolders
+from zoo.datasets.image_files import image_files
+from zoo.datasets.image_folder import subfolders
 
 
 def class_folders(folder):

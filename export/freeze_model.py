@@ -7,13 +7,13 @@ The support folder holds one folder of images per class; their names are the nam
 
 import sys
 
-import tensorflow as tf
+import numpy as np
 from absl import app, flags, logging
 
 from export.folders import class_folders
 from export.frozen import check_freezable, freeze
 from export.loading import chosen_source, is_ink, load_for_classes
-from export.preprocessing import decode_images
+from zoo.datasets.image_files import read_image
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
@@ -32,9 +32,9 @@ def main(argv):
         model = load_for_classes(source, len(support))
         check_freezable(model)
         invert = is_ink(source)
-        files = [file.read_bytes() for of_class in support.values() for file in of_class]
+        files = [file for of_class in support.values() for file in of_class]
         labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
-        images = decode_images(tf.constant([files]), model.input_shape, invert)[0]
+        images = np.stack([read_image(file, *model.input_shape, invert) for file in files]) / np.float32(255)
         target = freeze(model, images, labels, list(support), _OUTPUT_DIR.value, _VERSION.value, invert)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -2,17 +2,26 @@
 
 import tensorflow as tf
 
+from export.exif import jpeg_orientation, upright
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_DEPTH = 24  # place of the byte that holds the bits per channel
+_JPEG = b"\xff\xd8\xff"
+_LUMA = (19595, 38470, 7471)  # of 65536: the integers with which Pillow makes its mode L
+
 
 def decode_images(files, input_shape, invert):
     """PNG, JPEG, GIF (first frame) or BMP files -> float32 [T, rows, *input_shape] from 0 to 1.
 
-    Each image is converted to grey or RGB, resized with anti-aliasing (its aspect ratio is not kept) and, with `invert`,
-    turned from dark ink on light paper to ink 1 and paper 0. An empty string gives zeros: a row to pad with.
+    What `zoo.datasets.image_files.read_image` gives, within a level of 255: JPEG turned as its EXIF data says, the alpha
+    channel of PNG laid on paper, converted to grey or RGB, resized with anti-aliasing (the aspect ratio is not kept) and,
+    with `invert`, turned from dark ink on light paper to ink 1 and paper 0. docs/serving.md says what the graph cannot
+    read, and the clients change before they send. An empty string gives zeros: a row to pad with.
 
     Args:
         files: string [T, rows].
         input_shape: (height, width, channels), 1 or 3 channels.
-        invert: whether dark is ink.
+        invert: whether dark is ink; paper is white then, and black otherwise.
     """
     flat = tf.reshape(files, [-1])
     images = tf.map_fn(
@@ -27,11 +36,43 @@ def _decode(file, input_shape, invert):
     height, width, channels = input_shape
 
     def image():
-        pixels = tf.io.decode_image(file, channels=3, expand_animations=False)
-        pixels = tf.ensure_shape(tf.cast(pixels, tf.float32), [None, None, 3]) / 255.0
-        # A palette or grey file decodes to three equal channels; the weights of luma are what Pillow's mode L uses.
-        pixels = pixels if channels == 3 else tf.image.rgb_to_grayscale(pixels)
-        pixels = tf.clip_by_value(tf.image.resize(pixels, [height, width], "lanczos3", antialias=True), 0.0, 1.0)
+        pixels = _pixels(file, paper=255.0 if invert else 0.0)
+        if channels == 1:
+            luma = tf.reduce_sum(tf.cast(pixels, tf.int32) * _LUMA, axis=-1, keepdims=True)
+            pixels = tf.cast(tf.bitwise.right_shift(luma + 32768, 16), tf.float32)
+        # As Pillow does it: along rows, then along columns, with whole levels after each.
+        for size in ([tf.shape(pixels)[0], width], [height, width]):
+            resized = tf.image.resize(pixels, size, "lanczos3", antialias=True)
+            pixels = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+        pixels = pixels / 255.0
         return 1.0 - pixels if invert else pixels
 
     return tf.cond(tf.equal(tf.strings.length(file), 0), lambda: tf.zeros(input_shape), image)
+
+
+def _pixels(file, paper):
+    """The first frame of a file, upright and without transparency: whole levels, float32 [H, W, 3]."""
+
+    def png():
+        depth = tf.io.decode_raw(tf.strings.join([tf.strings.substr(file, 0, 32), b"\0" * 32]), tf.uint8)[_PNG_DEPTH]
+        # Decoded to four channels, a pixel of less than 8 bits comes out wrong.
+        return tf.cond(depth >= 8, lambda: _on_paper(tf.io.decode_png(file, channels=4), paper), other)
+
+    def jpeg():
+        pixels = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")  # Pillow's
+        return tf.cast(upright(pixels, jpeg_orientation(file)), tf.float32)
+
+    def other():
+        return tf.cast(tf.io.decode_image(file, channels=3, expand_animations=False), tf.float32)
+
+    def starts_with(signature):
+        return tf.equal(tf.strings.substr(file, 0, len(signature)), signature)
+
+    return tf.ensure_shape(tf.case([(starts_with(_PNG), png), (starts_with(_JPEG), jpeg)], other), [None, None, 3])
+
+
+def _on_paper(pixels, paper):
+    """Levels [H, W, 4] laid on paper of one level: float32 [H, W, 3]."""
+    pixels = tf.cast(pixels, tf.float32)
+    alpha = pixels[..., 3:] / 255.0
+    return tf.round(pixels[..., :3] * alpha + paper * (1.0 - alpha))

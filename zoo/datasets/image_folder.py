@@ -1,16 +1,14 @@
 """Any folder that holds one folder of images per class."""
 
 import math
-import os
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from zoo.datasets.image_files import EXTENSIONS, image_files, read_image
 from zoo.datasets.sampler import ImageClasses
 from zoo.datasets.subsets import parts_of
 
-EXTENSIONS = (".png", ".jpg", ".jpeg")
 MIN_IMAGES = 2  # one for the support and one to ask about
 
 _FOLDERS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
@@ -26,7 +24,7 @@ def load(
     split_seed=0,
     distortions=False,
 ):
-    """The classes of a folder, each a folder of PNG or JPEG images, at least two of them.
+    """The classes of a folder, each a folder of PNG, JPEG, GIF, BMP or WEBP images, at least two of them.
 
     Two layouts are known. Where `root` has a folder "train", its folders "train", "validation" (or "val") and "test"
     hold the class folders of the subsets. Else `root` holds the class folders themselves, and `split` deals the classes
@@ -35,7 +33,7 @@ def load(
     same folder gives the same classes everywhere.
 
     Each image is turned as its EXIF data says, converted to grey or RGB, and resized to a square with anti-aliasing
-    (Lanczos); its aspect ratio is not kept. Transparent parts become paper.
+    (Lanczos); its aspect ratio is not kept. Transparent parts become paper. See `zoo.datasets.image_files.read_image`.
 
     Args:
         subset: "train", "validation", "trainval" (both) or "test".
@@ -83,7 +81,9 @@ def load(
         parts = _split(root, _class_folders(root), split, split_seed)
     folders = sorted((folder for part in wanted for folder in parts[part]), key=lambda folder: folder.name)
     files = [_image_files(folder) for folder in folders]
-    images = np.stack([_image(file, image_size, channels, invert) for of_class in files for file in of_class])
+    images = np.stack(
+        [read_image(file, image_size, image_size, channels, invert) for of_class in files for file in of_class]
+    )
     labels = np.repeat(np.arange(len(files)), [len(of_class) for of_class in files])
     classes = ImageClasses.from_labels(images, labels, [folder.name for folder in folders])
     return classes.with_distortions() if distortions else classes
@@ -132,15 +132,6 @@ def subfolders(folder):
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def image_files(folder):
-    """The PNG and JPEG files of a folder, hidden ones left out, sorted."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
-    )
-
-
 def _class_folders(folder):
     folders = subfolders(folder)
     if not folders:
@@ -158,23 +149,3 @@ def _image_files(folder):
             f"Received: class {folder.name!r} with {len(files)} in {folder}"
         )
     return files
-
-
-def _image(file, image_size, channels, invert):
-    """One image, uint8 [image_size, image_size, channels]."""
-    try:
-        with Image.open(file) as stored:
-            image = ImageOps.exif_transpose(stored)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{os.fspath(file)} cannot be read as an image: {type(error).__name__}: {error}") from error
-    if image.mode.startswith("I"):
-        # Pillow would clip 16 bits at 255 instead of scaling them.
-        image = Image.fromarray((np.asarray(image, np.uint32) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, (255,) * 4 if invert else (0, 0, 0, 255))
-        image = Image.alpha_composite(paper, image)
-    # Before the resizing: in modes 1 and P Pillow falls back to nearest neighbour whatever is asked for.
-    image = image.convert("L" if channels == 1 else "RGB").resize((image_size,) * 2, Image.Resampling.LANCZOS)
-    pixels = np.asarray(image).reshape(image_size, image_size, channels)
-    return 255 - pixels if invert else pixels

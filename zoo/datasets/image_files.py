@@ -1,0 +1,76 @@
+"""Image files as training reads them: one place for the data sets, the clients of a served model and frozen classifiers."""
+
+import io
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image, ImageOps
+
+# What a file may be called, and what it may hold: no format that runs a program or reads other files.
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+_SIXTEEN_BITS = 257  # 65535 is 255 * 257
+
+
+def image_files(folder):
+    """The image files of a folder, hidden ones left out, sorted."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def open_image(file):
+    """The first frame of an image file, upright and of 8 bits: a PIL image, RGBA where parts may be transparent.
+
+    Args:
+        file: path of the file, or its bytes.
+
+    Raises:
+        ValueError: where it cannot be read to its end as one of FORMATS.
+    """
+    name = "The file" if isinstance(file, bytes) else os.fspath(file)
+    data = file if isinstance(file, bytes) else pathlib.Path(file).read_bytes()
+    if not data:
+        raise ValueError(f"{name} cannot be read as an image: it is empty (0 bytes)")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as stored:
+            stored.load()
+            image = ImageOps.exif_transpose(stored)
+    except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble on
+        text = str(error).partition(" <_io.BytesIO")[0]  # Pillow names the stream, which says nothing
+        raise ValueError(f"{name} cannot be read as an image: {type(error).__name__}: {text}") from error
+    if image.mode.startswith("I"):
+        # Pillow would clip 16 bits at 255 instead of scaling them.
+        image = Image.fromarray((np.asarray(image, np.uint32) // _SIXTEEN_BITS).astype(np.uint8))
+    return image.convert("RGBA") if image.has_transparency_data else image
+
+
+def read_image(file, height, width, channels, invert):
+    """An image file as a model takes it: uint8 [height, width, channels].
+
+    Turned as its EXIF data says, transparent parts laid on paper, converted to grey or RGB, resized with anti-aliasing
+    (Lanczos; the aspect ratio is not kept) and, with `invert`, turned from dark ink on light paper to ink 255 and paper 0.
+
+    Args:
+        file: path of the file, or its bytes.
+        height, width: int, in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        invert: whether dark is ink; paper is white then, and black otherwise.
+
+    Raises:
+        ValueError: where the file cannot be read.
+    """
+    image = open_image(file)
+    if image.mode == "RGBA":
+        paper = Image.new("RGBA", image.size, (255,) * 4 if invert else (0, 0, 0, 255))
+        image = Image.alpha_composite(paper, image)
+    # Before the resizing: in modes 1 and P Pillow falls back to nearest neighbour whatever is asked for.
+    image = image.convert("L" if channels == 1 else "RGB")
+    # Rows first, then columns: in one call Pillow 13 chooses an order by the sizes, and each pass clips at 0 and 255.
+    for size in ((width, image.height), (width, height)):
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    pixels = np.asarray(image).reshape(height, width, channels)
+    return 255 - pixels if invert else pixels
