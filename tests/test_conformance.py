@@ -138,6 +138,35 @@ def test_training_ignores_padded_rows(method, fresh_model):
         np.testing.assert_allclose(padded, gradient, **TOLERANCE)
 
 
+def test_the_objective_of_a_subclass_reaches_fit(method, fresh_model):
+    """Three times the loss and a share of a weight: both in what `fit` reports and in what it does to the weights."""
+    model, x_y = fresh_model, episode(num_tasks=4)
+    variable = model.trainable_variables[-1]
+    share = 0.0 if isinstance(model, zoo.Reptile) else 0.25  # the weights that it differentiates by are its own
+
+    class Subclass(type(model)):
+        def task_objective(self, y, outputs):
+            weight = tf.cast(tf.reduce_sum(self.trainable_variables[-1]), outputs.dtype)
+            return 3.0 * super().task_objective(y, outputs) + share * weight
+
+    changed = Subclass.from_config(model.get_config())
+    changed.set_weights(model.get_weights())
+    if isinstance(model, zoo.Reptile):
+        model.inner_learning_rate *= 3  # what three times the loss amounts to
+    before = [v.numpy() for v in model.trainable_variables]
+    weight = np.sum(variable)
+    losses, moves = [], []
+    for one in (model, changed):
+        one.compile(optimizer=keras.optimizers.SGD(0.5))
+        losses.append(one.fit(*x_y, batch_size=4, verbose=0).history["loss"][0])
+        moves.append([v - start for v, start in zip(one.trainable_variables, before)])
+    np.testing.assert_allclose(losses[1], 3 * losses[0] + share * weight, rtol=1e-4)
+    for v, plain, other in zip(model.trainable_variables, *moves):
+        factor = 1 if isinstance(model, zoo.Reptile) else 3
+        expected = factor * plain - (0.5 * share if v is variable else 0.0)
+        np.testing.assert_allclose(other, expected, rtol=1e-3, atol=1e-5, err_msg=v.path)
+
+
 def test_every_weight_but_dead_ones_gets_a_gradient(fresh_model):
     x, y = episode(num_tasks=4, query=3)
     _, _, gradients = fresh_model.compute_gradients(x, y)

@@ -9,7 +9,7 @@ import zoo
 from tests import descriptors
 from zoo.core import episode
 from zoo.datasets.sampler import ImageClasses
-from zoo.metric_based.siamese_network import pair_losses
+from zoo.metric_based.siamese_network import pair_labels, pair_losses
 
 
 def identity_model(weights=(1.0, 1.0), bias=0.0, **options):
@@ -75,7 +75,7 @@ def test_the_loss_is_binary_cross_entropy_with_half_of_its_weight_on_each_kind_o
     x, _ = descriptors.episode(num_tasks=2, shot=2, query=2)
     x["support_y"] = tf.constant([[0, 1, 2, 0, 0, 1], [-1, 1, 1, 0, -1, 2]], tf.int64)
     y = tf.constant([[0, 0, 1, 2, 2, -1], [1, 2, -1, -1, 0, 1]], tf.int64)
-    loss, logits = model.compute_episode_loss(x, y, training=True)
+    loss, logits, _ = model.compute_gradients(x, y)
     support, queries = (model.embed(x[part]).numpy().astype(np.float64) for part in ("support_x", "query_x"))
     expected = []
     for task in range(2):
@@ -97,7 +97,7 @@ def test_two_ways_and_one_shot_are_kochs_balanced_pairs():
     same = np.eye(2)
     p = 1 / (1 + np.exp(-pair_logits.numpy()[0].astype(np.float64)))
     expected = -np.mean(same * np.log(p) + (1 - same) * np.log(1 - p))
-    np.testing.assert_allclose(pair_losses(pair_logits, labels, labels), [expected], rtol=1e-6)
+    np.testing.assert_allclose(pair_losses(pair_logits, pair_labels(labels, labels)), [expected], rtol=1e-6)
 
 
 def test_more_classes_do_not_drown_the_pairs_of_one_class():
@@ -105,16 +105,17 @@ def test_more_classes_do_not_drown_the_pairs_of_one_class():
     labels = tf.constant([np.arange(20)], tf.int64)
     bias = tf.Variable(0.0)
     with tf.GradientTape() as tape:
-        loss = pair_losses(tf.zeros([1, 20, 20]) + bias, labels, labels)
+        loss = pair_losses(tf.zeros([1, 20, 20]) + bias, pair_labels(labels, labels))
     np.testing.assert_allclose(loss, [np.log(2)], rtol=1e-6)
     np.testing.assert_allclose(tape.gradient(loss, bias), 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind, label", [("same", 0), ("different", 1)])
 def test_a_task_with_one_kind_of_pair_only_has_a_finite_loss(kind, label):
-    losses = pair_losses(tf.zeros([1, 1, 1]), tf.constant([[0]], tf.int64), tf.constant([[label]], tf.int64))
+    support = tf.constant([[label]], tf.int64)
+    losses = pair_losses(tf.zeros([1, 1, 1]), pair_labels(tf.constant([[0]], tf.int64), support))
     np.testing.assert_allclose(losses, [0.5 * np.log(2)], rtol=1e-6)
-    padded = pair_losses(tf.zeros([1, 1, 1]), tf.constant([[-1]], tf.int64), tf.constant([[label]], tf.int64))
+    padded = pair_losses(tf.zeros([1, 1, 1]), pair_labels(tf.constant([[-1]], tf.int64), support))
     assert padded.numpy() == 0
 
 
@@ -125,7 +126,7 @@ def test_the_penalty_is_a_lambda_per_layer_on_kernels_alone():
     kernels = (model.backbone.get_layer("dense_1").kernel, model.similarity.kernel)
     squares = [np.sum(np.square(kernel.numpy().astype(np.float64))) for kernel in kernels]
     x, y = descriptors.episode()
-    difference = model.compute_episode_loss(x, y)[0] - plain.compute_episode_loss(x, y)[0]
+    difference = model.compute_gradients(x, y)[0] - plain.compute_gradients(x, y)[0]
     np.testing.assert_allclose(difference, 0.5 * squares[0] + 0.01 * squares[1], rtol=1e-5)
     by_penalty = [a - b for a, b in zip(model.compute_gradients(x, y)[2], plain.compute_gradients(x, y)[2])]
     expected = {kernels[0].path: 1.0 * kernels[0].numpy(), kernels[1].path: 0.02 * kernels[1].numpy()}
@@ -184,7 +185,7 @@ def test_pairs_across_alphabets_are_the_easy_ones():
     losses = {}
     for within in (False, True):
         (x, y), *_ = letters.episodes(way=2, shot=1, query=1, tasks=300, seed=0, within_groups=within).take(1)
-        losses[within] = float(model.compute_episode_loss(x, y, training=False)[0])
+        losses[within] = float(model.compute_gradients(x, y)[0])
     assert losses[False] < 0.4 < np.log(2) < losses[True]
 
 
@@ -203,7 +204,7 @@ def test_training_normalizes_both_twins_in_one_batch():
         "support_y": tf.constant([[0, 1]], tf.int64),
         "query_x": tf.constant([[[5.0, 0.0], [7.0, 0.0]]]),
     }
-    model.compute_episode_loss(x, tf.constant([[0, 1]], tf.int64))
+    model.compute_gradients(x, tf.constant([[0, 1]], tf.int64))
     np.testing.assert_allclose(model.backbone.get_layer("norm_1").moving_mean, [0.4, 0.0], rtol=1e-6)
 
 

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from zoo.core import gradients
 from zoo.core.few_shot_model import FewShotModel, flatten_tasks, unflatten_tasks
 
 
@@ -21,6 +22,17 @@ class EmbeddingModel(FewShotModel):
     def predict_embeddings(self, task_state, query_embeddings, training=False):
         """`predict_with` on embedded queries: task state, [T, Q, ...] -> logits [T, Q, way]."""
         raise NotImplementedError(f"{type(self).__name__} must define `predict_embeddings`.")
+
+    def training_outputs(self, x, y, training=True):
+        """(y and outputs of `task_objective`, query logits [T, Q, way]) of an episode; they may have rows for other questions."""
+        logits = self(x, training=training)
+        return y, logits, logits
+
+    def compute_gradients(self, x, y):
+        with tf.GradientTape() as tape:
+            targets, outputs, logits = self.training_outputs(x, y)
+            loss = tf.reduce_mean(self.task_objective(targets, outputs))
+        return loss, logits, gradients.gradient(tape, loss, self.trainable_variables)
 
     def embed(self, images, training=False):
         """Embeddings: [T, rows, *input_shape] -> [T, rows, ...]."""

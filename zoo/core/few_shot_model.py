@@ -65,20 +65,25 @@ class FewShotModel(keras.Model):
         """Answers queries float32 [T, Q, *input_shape] with an adapted state: logits [T, Q, way]."""
         raise NotImplementedError(f"{type(self).__name__} must define `predict_with`.")
 
-    def compute_episode_loss(self, x, y, training=True):
-        """The training objective: (scalar loss averaged over tasks, query logits [T, Q, way])."""
-        logits = self(x, training=training)
-        return tf.reduce_mean(self.task_objective(y, logits)), logits
-
     def task_objective(self, y, outputs):
-        """What training minimizes, one value per task: [T]. The loss of `test_step`, unless the paper trains on another."""
+        """What training minimizes: the one place to give a method another objective, whatever its base class.
+
+        The loss of `test_step`, unless the paper trains on another. The task axis T may be missing: methods that map over
+        tasks call it for one task.
+
+        Args:
+            y: query labels int64 [T, Q], -1 for padding (regression: float [T, Q, target_size]), or what the method trains on
+                in their place: see `training_outputs` of `EmbeddingModel`. Reptile's inner steps give it support rows.
+            outputs: query logits [T, Q, way], or what the method gives in their place.
+
+        Returns:
+            float [T], the loss of each task; their mean is minimized.
+        """
         return self.task_loss(y, outputs)
 
     def compute_gradients(self, x, y):
-        """(loss, query logits, gradients of the loss by `trainable_variables`) of a batch of tasks."""
-        with tf.GradientTape() as tape:
-            loss, logits = self.compute_episode_loss(x, y, training=True)
-        return loss, logits, tape.gradient(loss, self.trainable_variables)
+        """(mean of `task_objective`, query logits, its gradients by `trainable_variables`) of a batch of tasks."""
+        raise NotImplementedError(f"{type(self).__name__} must define `compute_gradients`.")
 
     # ---- what follows from it
 

@@ -4,6 +4,7 @@ import os
 
 import tensorflow as tf
 
+from zoo.core import gradients
 from zoo.core.few_shot_model import FewShotModel
 
 
@@ -81,7 +82,7 @@ class TaskwiseModel(FewShotModel):
                 state = self.adapt_task(support_x, support_y, training=True)
                 outputs = self.predict_task(state, query_x, training=True)
                 loss = self.task_objective(query_y, outputs)
-            return loss, outputs, tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            return loss, outputs, gradients.gradient(tape, loss, variables)
 
         signature = (
             tf.TensorSpec([], self.compute_dtype),
@@ -89,5 +90,5 @@ class TaskwiseModel(FewShotModel):
             [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables],
         )
         tasks = (x["support_x"], x["support_y"], x["query_x"], y)
-        losses, outputs, gradients = map_tasks(one_task, tasks, signature)
-        return tf.reduce_mean(losses), outputs, [tf.reduce_mean(gradient, axis=0) for gradient in gradients]
+        losses, outputs, by_task = map_tasks(one_task, tasks, signature)
+        return tf.reduce_mean(losses), outputs, [tf.reduce_mean(gradient, axis=0) for gradient in by_task]

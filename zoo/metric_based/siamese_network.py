@@ -108,14 +108,17 @@ class SiameseNetwork(EmbeddingModel):
         candidates = tf.where(members, pair_logits[..., None], pair_logits.dtype.min)  # [T, Q, S, way]
         return episode.mask_absent_classes(tf.reduce_max(candidates, axis=2), task_state["class_counts"])
 
-    def compute_episode_loss(self, x, y, training=True):
-        """Binary cross-entropy over the pairs of each task, and the penalty on the weights; logits as from `call`."""
+    def training_outputs(self, x, y, training=True):
+        """Pairs of each query with each support image: 1 for one class, 0 for two, -1 for padding, and their log odds."""
         self.check_inputs(x)
         support, queries = self.embed_together(x["support_x"], x["query_x"], training)
         state = self.adapt_embeddings(support, x["support_y"])
         pair_logits = self.similarity_logits(queries, state["embeddings"])  # [T, Q, S]
-        loss = tf.reduce_mean(pair_losses(pair_logits, y, x["support_y"])) + self.penalty()
-        return loss, self._best_pairs(state, pair_logits)
+        return pair_labels(y, x["support_y"]), pair_logits, self._best_pairs(state, pair_logits)
+
+    def task_objective(self, y, outputs):
+        """Binary cross-entropy over the pairs of each task, and the penalty on the weights."""
+        return pair_losses(outputs, y) + self.penalty()
 
     def penalty(self):
         """sum over layers j of lambda_j |W_j|^2, biases left out."""
@@ -131,22 +134,28 @@ class SiameseNetwork(EmbeddingModel):
         }
 
 
-def pair_losses(pair_logits, query_y, support_y):
+def pair_labels(query_y, support_y):
+    """1 for two rows of one class, 0 for two classes, -1 where one is padding: int64 [T, Q], [T, S] -> [T, Q, S]."""
+    query_y, support_y = query_y[:, :, None], support_y[:, None]
+    usable = tf.logical_and(query_y >= 0, support_y >= 0)
+    return tf.where(usable, tf.cast(query_y == support_y, tf.int64), episode.PADDING_LABEL)
+
+
+def pair_losses(pair_logits, labels):
     """Binary cross-entropy of each task over its pairs of usable rows, both kinds at half of the weight: [T].
 
     A kind that a task does not have counts 0.
 
     Args:
         pair_logits: float [T, Q, S], log odds of being of one class.
-        query_y, support_y: int64 [T, Q] and [T, S], negative for padding.
+        labels: int64 [T, Q, S], as from `pair_labels`.
     """
-    usable = tf.logical_and(query_y[:, :, None] >= 0, support_y[:, None] >= 0)  # [T, Q, S]
-    same = query_y[:, :, None] == support_y[:, None]
-    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(same, pair_logits.dtype), logits=pair_logits)
+    targets = tf.cast(labels == 1, pair_logits.dtype)
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=pair_logits)
 
     def mean_over(kind):
-        weights = tf.cast(tf.logical_and(usable, kind), losses.dtype)
+        weights = tf.cast(labels == kind, losses.dtype)
         total = tf.reduce_sum(weights * losses, axis=[1, 2])
         return total / tf.maximum(tf.reduce_sum(weights, axis=[1, 2]), 1)
 
-    return 0.5 * (mean_over(same) + mean_over(tf.logical_not(same)))
+    return 0.5 * (mean_over(1) + mean_over(0))

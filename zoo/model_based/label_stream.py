@@ -108,18 +108,25 @@ class LabelStreamModel(EmbeddingModel):
     def predict_embeddings(self, task_state, query_embeddings, training=False):
         return self._query_logits(task_state, self._ask(task_state, query_embeddings))
 
-    def compute_episode_loss(self, x, y, training=True):
-        """The mean loss over all presentations of a task, support and queries; in training it updates the metrics of them."""
+    def training_outputs(self, x, y, training=True):
+        """All presentations of a task, support and queries: their labels as strings [T, S + Q, label size], zeros for padding,
+        and the log probabilities of the characters. In training it updates the metrics of the presentations.
+        """
         self.check_inputs(x)
         support, queries = self.embed_together(x["support_x"], x["query_x"], training)
         stream, state = self._read(support, x["support_y"], training)
         answers = self._ask(state, queries)
         labels = tf.concat([x["support_y"], y], axis=1)
         log_p = tf.concat([stream, answers], axis=1)  # [T, S + Q, label size]
-        row_losses = -tf.reduce_sum(log_p * self._encode(labels, self._codes_of(state)), axis=-1)
         if training:
             self._update_presentations(stream, x["support_y"], self._codes_of(state))
-        return tf.reduce_mean(episode.mean_over_usable(row_losses, labels)), self._query_logits(state, answers)
+        return self._encode(labels, self._codes_of(state)), log_p, self._query_logits(state, answers)
+
+    def task_objective(self, y, outputs):
+        """The mean over the presentations of minus the log probability of their strings."""
+        row_losses = -tf.reduce_sum(outputs * y, axis=-1)  # [T, S + Q]
+        usable = tf.cast(tf.reduce_any(y > 0, axis=-1), row_losses.dtype)
+        return tf.reduce_sum(row_losses, axis=-1) / tf.maximum(tf.reduce_sum(usable, axis=-1), 1)
 
     # ---- accuracy by presentation
 

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from zoo.core import gradients
 from zoo.core.fast_weights import FastWeightsModel
 
 
@@ -109,10 +110,10 @@ class MAML(FastWeightsModel):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(theta)
             loss = self.support_loss(y, self.forward(theta, x, training), weights)
-        gradients = tape.gradient(loss, theta)
+        slopes = gradients.gradient(tape, loss, theta)
         if self.first_order:
-            gradients = {path: tf.stop_gradient(gradient) for path, gradient in gradients.items()}
-        return {path: theta[path] - self.step_size(path) * gradients[path] for path in theta}
+            slopes = {path: tf.stop_gradient(slope) for path, slope in slopes.items()}
+        return {path: theta[path] - self.step_size(path) * slopes[path] for path in theta}
 
     def step_size(self, path):
         """alpha of one variable: a number, or a tensor of the variable's shape."""

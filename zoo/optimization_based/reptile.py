@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import episode
+from zoo.core import episode, gradients
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.taskwise import map_tasks
 
@@ -23,7 +23,8 @@ class Reptile(FastWeightsModel):
 
     Training hands `theta - mean phi_i` to the optimizer as a gradient: with SGD of learning rate epsilon that is the
     interpolation, exactly, and any schedule anneals it. The minibatches of a task are its support rows in their order,
-    `inner_batch` at a time, from the start again when they are used up. Its queries serve the training metrics only.
+    `inner_batch` at a time, from the start again when they are used up; what a step descends is `task_objective` of its
+    minibatch, here the cross-entropy. Its queries serve the training metrics only.
 
     Task state: the fast weights, one float32 [T, *shape] per variable of the network, under the variable's path, gamma and
     beta of BatchNorm included; `class_counts` float32 [T, way] for classification. With evaluation="support+one" also
@@ -122,6 +123,8 @@ class Reptile(FastWeightsModel):
     def _train_on_task(self, support_x, support_y, training):
         """(phi, second moments) after k minibatches of one task's support rows."""
         x, y, weights = self.weighted_support(support_x, support_y)
+        if self.target_size is None:
+            y = tf.where(weights > 0, y, episode.PADDING_LABEL)
         num_rows = tf.shape(weights)[0]
         num_steps = self.num_inner_steps if training else self.num_inner_steps_test
         size = self.inner_batch if training else self.inner_batch_test
@@ -130,34 +133,33 @@ class Reptile(FastWeightsModel):
             rows = (step * size + tf.range(size)) % num_rows
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(phi)
-                outputs = self.forward(phi, tf.gather(x, rows), training)
-                loss = self.support_loss(tf.gather(y, rows), outputs, tf.gather(weights, rows))
-            return (step + 1, *self._update(step, phi, moments, tape.gradient(loss, phi)))
+                loss = self.task_objective(tf.gather(y, rows), self.forward(phi, tf.gather(x, rows), training))
+            return (step + 1, *self._update(step, phi, moments, gradients.gradient(tape, loss, phi)))
 
         moments = {path: tf.convert_to_tensor(moment) for path, moment in self._moments.items()}
         start = (0, self.initial_weights(), moments)
         return tf.while_loop(lambda step, *_: step < num_steps, inner_step, start)[1:]
 
-    def _update(self, step, phi, moments, gradients):
+    def _update(self, step, phi, moments, slopes):
         """One step of the inner optimizer: (phi, second moments)."""
         if self.inner_optimizer == "sgd":
-            return {path: phi[path] - self.inner_learning_rate * gradients[path] for path in phi}, moments
-        moments = {path: _BETA_2 * moments[path] + (1 - _BETA_2) * gradients[path] ** 2 for path in phi}
+            return {path: phi[path] - self.inner_learning_rate * slopes[path] for path in phi}, moments
+        moments = {path: _BETA_2 * moments[path] + (1 - _BETA_2) * slopes[path] ** 2 for path in phi}
         num_updates = tf.convert_to_tensor(self._num_updates) + tf.cast(step + 1, self.compute_dtype)
         rate = self.inner_learning_rate * tf.sqrt(1 - _BETA_2**num_updates)  # the bias of moments that started at 0
-        return {path: phi[path] - rate * gradients[path] / (tf.sqrt(moments[path]) + _EPSILON) for path in phi}, moments
+        return {path: phi[path] - rate * slopes[path] / (tf.sqrt(moments[path]) + _EPSILON) for path in phi}, moments
 
     # ---- the outer step
 
     def compute_gradients(self, x, y):
-        """(query loss after adaptation, query logits, theta - mean phi): what SGD interpolates with."""
+        """(`task_objective` of the queries after adaptation, query logits, theta - mean phi): what SGD interpolates with."""
         theta = self.initial_weights()
 
         def one_task(task):
             support_x, support_y, query_x, query_y = task
             phi, moments = self._train_on_task(support_x, support_y, training=True)
             outputs = self.masked(self.forward(phi, query_x, training=True), self.with_class_counts(phi, support_y))
-            return self.task_loss(query_y, outputs), outputs, phi, moments
+            return self.task_objective(query_y, outputs), outputs, phi, moments
 
         specs = {path: tf.TensorSpec(value.shape, value.dtype) for path, value in theta.items()}
         moment_specs = {path: specs[path] for path in self._moments}
@@ -168,8 +170,8 @@ class Reptile(FastWeightsModel):
             self._moments[path].assign(tf.reduce_mean(moment, axis=0))
         if self._num_updates is not None:
             self._num_updates.assign_add(self.num_inner_steps)
-        gradients = [theta[v.path] - tf.reduce_mean(phi[v.path], axis=0) for v in self.trainable_variables]
-        return tf.reduce_mean(losses), outputs, gradients
+        pseudo_gradient = [theta[v.path] - tf.reduce_mean(phi[v.path], axis=0) for v in self.trainable_variables]
+        return tf.reduce_mean(losses), outputs, pseudo_gradient
 
     # ---- answers
 
