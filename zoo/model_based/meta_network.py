@@ -8,6 +8,7 @@ from zoo.core import episode
 from zoo.core.lstm import lstm_state
 from zoo.core.taskwise import TaskwiseModel
 from zoo.model_based.row_weights import (
+    check_chain,
     key_kernels,
     row_convolution,
     row_gradients,
@@ -52,8 +53,8 @@ class MetaNetwork(TaskwiseModel):
 
     Args:
         backbone: keras.Model, images [B, *input_shape] -> [B, D]; a chain of Conv2D without bias, stride 1 and padding
-            "same", each with a ReLU after it, and of layers without weights. `conv5` in the paper. It is that of b; u has a
-            copy with weights of its own.
+            "same", each with a plain ReLU after it, and of layers without weights and randomness (no Dropout: every row has
+            filters of its own). `conv5` in the paper. It is that of b; u has a copy with weights of its own.
         way: classes per task.
         num_chunks: the support rows, in order, make this many chunks of nearly equal size, one step of d each; a task
             of fewer rows has as many chunks as rows.
@@ -95,7 +96,8 @@ class MetaNetwork(TaskwiseModel):
         **kwargs,
     ):
         super().__init__(backbone, way=way, **kwargs)
-        _check_arguments(backbone, way, num_chunks, representation_loss, hidden_units)
+        check_chain(backbone)
+        _check_arguments(way, num_chunks, representation_loss, hidden_units)
         if odd_start and hidden_units % 2:
             raise ValueError(f"`hidden_units` must be even with `odd_start`. Received: hidden_units={hidden_units}")
         self.num_chunks = num_chunks
@@ -118,7 +120,7 @@ class MetaNetwork(TaskwiseModel):
         self.hidden = dense(size, "hidden")
         self.head = dense(way, "head")
         # u(Q, .)
-        self.key_backbone = keras.Model.from_config({**backbone.get_config(), "name": f"key_{backbone.name}"})
+        self.key_backbone = type(backbone).from_config({**backbone.get_config(), "name": f"key_{backbone.name}"})
         self.key_hidden = dense(size, "key_hidden")
         self.key_head = dense(way, "key_head", trainable=False)
         # d(G, .) and m(Z, .)
@@ -221,7 +223,7 @@ class MetaNetwork(TaskwiseModel):
         }
 
 
-def _check_arguments(backbone, way, num_chunks, representation_loss, hidden_units):
+def _check_arguments(way, num_chunks, representation_loss, hidden_units):
     if way is None:
         raise ValueError("`way` must be an int of at least 2: the softmax layer has one unit per class. Received: None")
     if representation_loss not in REPRESENTATION_LOSSES:
@@ -231,19 +233,6 @@ def _check_arguments(backbone, way, num_chunks, representation_loss, hidden_unit
     for name, count in (("num_chunks", num_chunks), ("hidden_units", hidden_units)):
         if not isinstance(count, int) or count < 1:
             raise ValueError(f"`{name}` must be an int of at least 1. Received: {count!r}")
-    layers = backbone.layers
-    for layer, following in zip(layers, [*layers[1:], None]):
-        if isinstance(layer, keras.layers.Conv2D):
-            plain = not layer.use_bias and layer.strides == (1, 1) and layer.padding == "same"
-            plain = plain and layer.dilation_rate == (1, 1) and layer.groups == 1
-            fits = plain and layer.activation is keras.activations.linear and isinstance(following, keras.layers.ReLU)
-        else:
-            fits = not layer.weights
-        if not fits:
-            raise ValueError(
-                "`backbone` must be a chain of Conv2D without bias or activation, stride 1 and padding 'same', each "
-                f"with a ReLU after it, and of layers without weights. Received: layer {layer.name}"
-            )
 
 
 # ---- m and d

@@ -3,11 +3,62 @@
 import keras
 import tensorflow as tf
 
+# ---- which networks
+
+
+def check_chain(backbone):
+    """Raises ValueError, with the layer that does not fit, unless the functions below run `backbone` as it is."""
+    layers = backbone.layers
+    wrong = [
+        layer
+        for layer, following in zip(layers, [*layers[1:], None])
+        # Without weights there may still be variables: the seeds of Dropout and its like.
+        if not (
+            _is_plain_convolution(layer) and _is_plain_relu(following) if has_kernel(layer) else not layer.variables
+        )
+    ]
+    wrong += _off_the_chain(backbone)
+    if wrong:
+        raise ValueError(
+            "`backbone` must be a chain of Conv2D without bias or activation, stride 1, padding 'same' and channels last, "
+            "each with a plain ReLU after it, and of layers without weights and randomness, each called once and on the "
+            f"layer before it alone. Received: layer {wrong[0].name}"
+        )
+    if len(backbone.output_shape) != 2:
+        raise ValueError(f"`backbone` must give images one vector each. Received: output_shape={backbone.output_shape}")
+
+
+def has_kernel(layer):
+    return isinstance(layer, keras.layers.Conv2D)
+
+
+def _off_the_chain(backbone):
+    """What a functional model calls on anything but the one output before it. A Sequential is a chain."""
+    by_depth = {} if isinstance(backbone, keras.Sequential) else backbone._nodes_by_depth
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    for node, layer, before in zip(nodes, backbone.layers, [None, *nodes]):
+        inputs = [] if before is None else before.output_tensors
+        if node.operation is not layer or [id(t) for t in node.input_tensors] != [id(t) for t in inputs]:
+            yield node.operation
+    yield from [node.operation for node in nodes[len(backbone.layers) :]]
+
+
+def _is_plain_convolution(layer):
+    plain = type(layer) is keras.layers.Conv2D and not layer.use_bias and layer.strides == (1, 1)
+    plain = plain and layer.padding == "same" and layer.dilation_rate == (1, 1) and layer.groups == 1
+    return plain and layer.activation is keras.activations.linear and layer.data_format == "channels_last"
+
+
+def _is_plain_relu(layer):
+    plain = type(layer) is keras.layers.ReLU and layer.max_value is None
+    return plain and layer.negative_slope == 0 and layer.threshold == 0
+
+
 # ---- layers under given weights
 
 
 def conv_kernels(backbone):
-    return [layer.kernel for layer in backbone.layers if isinstance(layer, keras.layers.Conv2D)]
+    return [layer.kernel for layer in backbone.layers if has_kernel(layer)]
 
 
 def key_kernels(backbone, hidden):
@@ -23,14 +74,15 @@ def split_weights(weights, kernels):
 
 
 def run_chain(backbone, x, convolve):
-    """The backbone with `convolve(index, kernel, h)` in place of each Conv2D and its ReLU."""
-    index = 0
+    """The backbone with `convolve(index, kernel, h)` in place of each Conv2D and the ReLU after it."""
+    index, after_convolution = 0, False
     for layer in backbone.layers:
-        if isinstance(layer, keras.layers.Conv2D):
+        if has_kernel(layer):
             x = convolve(index, tf.convert_to_tensor(layer.kernel), x)
             index += 1
-        elif not isinstance(layer, (keras.layers.InputLayer, keras.layers.ReLU)):
+        elif not after_convolution and not isinstance(layer, keras.layers.InputLayer):
             x = layer(x)
+        after_convolution = has_kernel(layer)
     return x
 
 
