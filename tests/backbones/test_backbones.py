@@ -104,6 +104,25 @@ def test_koch_computes_its_convolutions_in_bfloat16_where_asked_to():
     assert 0 < difference < 0.02, difference
 
 
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("conv4", {"center": False}),
+        ("strided_conv4", {"center": False, "scale": True}),
+        ("mlp", {"batch_norm": True, "statistics": "running", "center": False, "scale": False}),
+        ("pixels_and_conv4", {}),
+        ("relation_encoder", {}),
+    ],
+)
+def test_every_builder_takes_the_options_of_batch_norm(name, options):
+    """PyTorch's epsilon, and momentum 0.1 in its words, reach every BatchNorm; so does whether beta and gamma exist."""
+    backbone = backbones.build(name, input_shape=(16, 16, 1), momentum=0.8, epsilon=1e-5, **options)
+    norms = [layer.get_config() for layer in backbone._flatten_layers() if isinstance(layer, zoo.BatchNorm)]
+    expected = {"momentum": 0.8, "epsilon": 1e-5, **options}
+    expected.pop("batch_norm", None)
+    assert norms and all({key: norm[key] for key in expected} == expected for norm in norms)
+
+
 def test_bad_names_and_sizes_are_named():
     with pytest.raises(ValueError, match="Unknown backbone: expected one of .* Received: 'conv9'"):
         backbones.build("conv9")

@@ -7,7 +7,14 @@ from zoo.core.image_block import ImageBlock
 
 
 def conv4(
-    input_shape=(28, 28, 1), filters=64, statistics="running", momentum=0.9, center=True, scale=True, name="conv4"
+    input_shape=(28, 28, 1),
+    filters=64,
+    statistics="running",
+    momentum=0.9,
+    center=True,
+    scale=True,
+    epsilon=1e-3,
+    name="conv4",
 ):
     """Conv-4 of Vinyals et al. (2016) and Snell et al. (2017): 4 x [conv 3x3, BatchNorm, ReLU, max-pool 2], flattened.
 
@@ -16,8 +23,7 @@ def conv4(
     Args:
         input_shape: (height, width, channels), height and width at least 16.
         filters: channels of every block; 64 in the papers, 32 for miniImageNet in MAML.
-        statistics, momentum: "running" or "batch", see `zoo.core.batch_norm.BatchNorm`.
-        center, scale: whether BatchNorm has beta and gamma.
+        statistics, momentum, center, scale, epsilon: of BatchNorm, see `zoo.BatchNorm`. PyTorch's epsilon is 1e-5.
         name: name of the Keras model.
 
     Returns:
@@ -28,7 +34,7 @@ def conv4(
     """
     if min(input_shape[:2]) < 16:
         raise ValueError(f"conv4 halves its images four times: at least 16 x 16. Received: input_shape={input_shape}")
-    norm = dict(statistics=statistics, momentum=momentum, center=center, scale=scale)
+    norm = dict(statistics=statistics, momentum=momentum, center=center, scale=scale, epsilon=epsilon)
     inputs = keras.Input(input_shape, name="images")
     x = ImageBlock(filters, pool_size=2, **norm, name="block_1")(inputs)
     for block in range(2, 5):
@@ -41,7 +47,15 @@ def conv4(
 
 
 def strided_conv4(
-    input_shape=(28, 28, 1), filters=64, statistics="batch", scale=False, pooling="mean", name="strided_conv4"
+    input_shape=(28, 28, 1),
+    filters=64,
+    statistics="batch",
+    scale=False,
+    pooling="mean",
+    momentum=0.9,
+    center=True,
+    epsilon=1e-3,
+    name="strided_conv4",
 ):
     """MAML's Omniglot network (Finn et al. 2017): 4 x [conv 3x3 stride 2, BatchNorm without gamma, ReLU], mean over space.
 
@@ -54,6 +68,7 @@ def strided_conv4(
         statistics: "batch" in the papers, training and test.
         scale: whether BatchNorm has gamma.
         pooling: "mean" over height and width, or "flatten".
+        momentum, center, epsilon: of BatchNorm too, see `zoo.BatchNorm`.
         name: name of the Keras model.
 
     Returns:
@@ -64,7 +79,7 @@ def strided_conv4(
     """
     if pooling not in ("mean", "flatten"):
         raise ValueError(f"`pooling` must be 'mean' or 'flatten'. Received: pooling={pooling!r}")
-    norm = dict(statistics=statistics, scale=scale)
+    norm = dict(statistics=statistics, momentum=momentum, center=center, scale=scale, epsilon=epsilon)
     inputs = keras.Input(input_shape, name="images")
     x = ImageBlock(filters, strides=2, **norm, name="block_1")(inputs)
     for block in range(2, 5):

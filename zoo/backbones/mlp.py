@@ -11,6 +11,10 @@ def mlp(
     batch_norm=False,
     statistics="batch",
     kernel_initializer="glorot_uniform",
+    momentum=0.9,
+    center=True,
+    scale=True,
+    epsilon=1e-3,
     name="mlp",
 ):
     """[dense, BatchNorm if asked for, ReLU] per hidden size, on flattened inputs.
@@ -22,13 +26,14 @@ def mlp(
         input_shape: shape of one input; flattened where it has more than one axis.
         hidden_sizes: units of each hidden layer.
         batch_norm: whether BatchNorm stands between each dense layer and its ReLU.
-        statistics: see `zoo.core.batch_norm.BatchNorm`.
+        statistics, momentum, center, scale, epsilon: of BatchNorm, see `zoo.BatchNorm`.
         kernel_initializer: a Keras initializer, of every layer.
         name: name of the Keras model.
 
     Returns:
         keras.Model, float32 [B, *input_shape] -> [B, hidden_sizes[-1]].
     """
+    norm = dict(statistics=statistics, momentum=momentum, center=center, scale=scale, epsilon=epsilon)
     inputs = x = keras.Input(tuple(input_shape), name="inputs")
     if len(input_shape) > 1:
         x = keras.layers.Flatten(name="flatten")(x)
@@ -38,6 +43,6 @@ def mlp(
         )
         x = dense(x)
         if batch_norm:
-            x = BatchNorm(statistics, name=f"norm_{index}")(x)
+            x = BatchNorm(**norm, name=f"norm_{index}")(x)
         x = keras.layers.ReLU(name=f"relu_{index}")(x)
     return keras.Model(inputs, x, name=name)

@@ -19,7 +19,9 @@ def pixels(input_shape=(20, 20, 1), name="pixels"):
     return keras.Model(inputs, keras.layers.Flatten(name="flatten")(inputs), name=name)
 
 
-def pixels_and_conv4(input_shape=(28, 28, 1), filters=32, statistics="running", name="pixels_and_conv4"):
+def pixels_and_conv4(
+    input_shape=(28, 28, 1), filters=32, statistics="running", momentum=0.9, epsilon=1e-3, name="pixels_and_conv4"
+):
     """The means of 2 x 2 pixels, and beside them a strided Conv-4, flattened: for `zoo.MANN` and `zoo.LSTMBaseline`.
 
     What an untrained Conv-4 sees says little of the class. Behind it alone, a model of label streams learns to ignore the
@@ -27,7 +29,7 @@ def pixels_and_conv4(input_shape=(28, 28, 1), filters=32, statistics="running", 
 
     Args:
         input_shape: (height, width, channels), height and width even.
-        filters, statistics: of `zoo.backbones.strided_conv4`.
+        filters, statistics, momentum, epsilon: of `zoo.backbones.strided_conv4`.
         name: name of the Keras model.
 
     Returns:
@@ -35,6 +37,7 @@ def pixels_and_conv4(input_shape=(28, 28, 1), filters=32, statistics="running", 
     """
     inputs = keras.Input(input_shape, name="images")
     halves = keras.layers.AveragePooling2D(2, name="halves")(inputs)
-    embeddings = strided_conv4(input_shape, filters, statistics, scale=True, pooling="flatten")(inputs)
+    norm = dict(statistics=statistics, momentum=momentum, scale=True, epsilon=epsilon)
+    embeddings = strided_conv4(input_shape, filters, **norm, pooling="flatten")(inputs)
     outputs = keras.layers.Concatenate(name="both")([keras.layers.Flatten(name="pixels")(halves), embeddings])
     return keras.Model(inputs, outputs, name=name)

@@ -6,7 +6,9 @@ from zoo.core.batch_norm import BatchNorm
 from zoo.core.image_block import ImageBlock
 
 
-def relation_encoder(input_shape=(28, 28, 1), filters=64, statistics="batch", name="relation_encoder"):
+def relation_encoder(
+    input_shape=(28, 28, 1), filters=64, statistics="batch", momentum=0.9, epsilon=1e-3, name="relation_encoder"
+):
     """Encoder of Sung et al. (2018): 2 x [conv 3x3 without padding, BatchNorm, ReLU, max-pool 2], 2 x [conv 3x3, BatchNorm, ReLU].
 
     Without a bias in front of BatchNorm: its gradient is exactly 0.
@@ -14,7 +16,8 @@ def relation_encoder(input_shape=(28, 28, 1), filters=64, statistics="batch", na
     Args:
         input_shape: (height, width, channels), height and width at least 10.
         filters: channels of every block; 64 in the paper.
-        statistics: "batch" in the authors' code, training and test, or "running"; see `zoo.core.batch_norm.BatchNorm`.
+        statistics: "batch" in the authors' code, training and test, or "running"; see `zoo.BatchNorm`.
+        momentum, epsilon: of BatchNorm too.
         name: name of the Keras model.
 
     Returns:
@@ -25,13 +28,14 @@ def relation_encoder(input_shape=(28, 28, 1), filters=64, statistics="batch", na
     """
     if min(input_shape[:2]) < 10:
         raise ValueError(f"relation_encoder needs at least 10 x 10 for a map. Received: input_shape={input_shape}")
+    norm = dict(statistics=statistics, momentum=momentum, epsilon=epsilon)
     inputs = keras.Input(input_shape, name="images")
     x = ImageBlock(
         filters,
         padding="valid",
         kernel_initializer=conv_initializer(),
         pool_size=2,
-        statistics=statistics,
+        **norm,
         name="block_1",
     )(inputs)
     for block in range(2, 5):
@@ -43,7 +47,7 @@ def relation_encoder(input_shape=(28, 28, 1), filters=64, statistics="batch", na
             kernel_initializer=conv_initializer(),
             name=f"conv_{block}",
         )(x)
-        x = BatchNorm(statistics, name=f"norm_{block}")(x)
+        x = BatchNorm(**norm, name=f"norm_{block}")(x)
         if block == 2:  # before the ReLU: the same maximum, on a quarter of the pixels
             x = keras.layers.MaxPool2D(2, name="pool_2")(x)
         x = keras.layers.ReLU(name=f"relu_{block}")(x)
