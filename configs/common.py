@@ -15,7 +15,8 @@ def get_config():
             # a class of zoo.METHODS, a builder of zoo.backbones, and the arguments of both
             "model": {"method": "", "options": {}, "backbone": "", "backbone_options": {}},
             "outer": {
-                "optimizer": "adam",  # any name that keras.optimizers.get takes
+                "optimizer": "adam",  # a class of keras.optimizers
+                "optimizer_options": {},  # its other arguments: momentum, weight_decay, beta_1, clipvalue ...
                 "learning_rate": 1e-3,
                 "schedule": "constant",  # constant, cosine (to 0), linear (to 0), or halving (every halve_every steps)
                 "halve_every": 2000,

@@ -1,5 +1,6 @@
 """From a config to the objects it names."""
 
+import inspect
 import json
 
 import keras
@@ -51,10 +52,25 @@ def build_optimizer(outer):
         rate = keras.optimizers.schedules.PolynomialDecay(rate, decay_steps=num_steps, end_learning_rate=0.0)
     elif outer["schedule"] == "halving":
         rate = keras.optimizers.schedules.ExponentialDecay(rate, outer["halve_every"], 0.5, staircase=True)
-    options = {"learning_rate": rate}
+    options = dict(outer.get("optimizer_options", {}))
     if outer.get("global_clipnorm"):
         options["global_clipnorm"] = outer["global_clipnorm"]  # the whole gradient's norm
-    return keras.optimizers.get({"class_name": outer["optimizer"], "config": options})
+    return _optimizer_class(outer["optimizer"], options)(rate, **options)
+
+
+def _optimizer_class(name, options):
+    """The Keras optimizer of that name in any case. Raises ValueError for an unknown one, or an option it does not take."""
+    classes = [cls for cls in vars(keras.optimizers).values() if inspect.isclass(cls) and cls is not keras.Optimizer]
+    by_name = {cls.__name__.lower(): cls for cls in classes if "learning_rate" in inspect.signature(cls).parameters}
+    if str(name).lower() not in by_name:
+        raise ValueError(f"`config.outer.optimizer` must be one of {sorted(by_name)}. Received: {name!r}")
+    cls = by_name[name.lower()]
+    known = set(inspect.signature(cls).parameters) - {"learning_rate", "kwargs", "name"}
+    for option in set(options) - known:
+        raise ValueError(
+            f"`config.outer.optimizer_options` of {cls.__name__} must be among {sorted(known)}. Received: {option!r}"
+        )
+    return cls
 
 
 def episodes(tasks, protocol, seed, num_tasks, **options):

@@ -117,7 +117,8 @@ def _plain(value):
 
 
 def _differences(name, old, new):
-    if isinstance(old, dict) and isinstance(new, dict):
+    if isinstance(new, dict) and isinstance(old, (dict, type(None))):
+        old = old or {}  # a run may be older than an option that it does not use
         for key in sorted(set(old) | set(new)):
             yield from _differences(f"{name}.{key}", old.get(key), new.get(key))
     elif old != new:

@@ -1,0 +1,74 @@
+"""The objects that a config names."""
+
+import json
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from configs import common
+from trainers import builder
+from trainers.workdir import Workdir
+
+
+def outer(**options):
+    return {**builder.to_dict(common.get_config())["outer"], **options}
+
+
+def test_options_of_the_optimizer_reach_its_steps():
+    """SGD with rate 0.1, momentum 0.9 and weight decay 0.5 at weight 1, gradient 1, twice.
+
+    A step decays first: w - 0.1 * 0.5 * w; then v = 0.9 v - 0.1 g and w + v. 1 -> 0.95 - 0.1 = 0.85 -> 0.8075 - 0.19.
+    """
+    options = {"momentum": 0.9, "weight_decay": 0.5}
+    optimizer = builder.build_optimizer(outer(optimizer="sgd", learning_rate=0.1, optimizer_options=options))
+    weight = keras.Variable(1.0)
+    optimizer.build([weight])
+    for expected in (0.85, 0.6175):
+        optimizer.apply([np.float32(1.0)], [weight])
+        np.testing.assert_allclose(weight, expected, rtol=1e-6)
+
+
+def test_options_stand_beside_schedule_and_clipping():
+    options = {"beta_1": 0.5, "epsilon": 1e-8}
+    fields = outer(optimizer="Adam", schedule="linear", num_steps=10, global_clipnorm=0.2, optimizer_options=options)
+    optimizer = builder.build_optimizer(fields)
+    assert (optimizer.beta_1, optimizer.epsilon, optimizer.global_clipnorm) == (0.5, 1e-8, 0.2)
+    optimizer.iterations.assign(5)
+    np.testing.assert_allclose(optimizer.learning_rate, 0.5e-3, rtol=1e-6)
+    assert (
+        builder.build_optimizer(outer(optimizer="adamw", optimizer_options={"weight_decay": 0.1})).weight_decay == 0.1
+    )
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        (
+            {"optimizer": "adma"},
+            r"`config.outer.optimizer` must be one of \['adadelta'.*'adam'.*'sgd'\]. Received: 'adma'",
+        ),
+        ({"optimizer_options": {"beta1": 0.5}}, r"of Adam must be among .*'beta_1'.* Received: 'beta1'"),
+        ({"optimizer_options": {"learning_rate": 0.5}}, r"of Adam must be among .* Received: 'learning_rate'"),
+        ({"optimizer": "sgd", "optimizer_options": {"beta_1": 0.5}}, r"of SGD must be among .* Received: 'beta_1'"),
+    ],
+)
+def test_unknown_names_are_refused_in_one_line(fields, message):
+    with pytest.raises(ValueError, match=message) as error:
+        builder.build_optimizer(outer(**fields))
+    assert "\n" not in str(error.value)
+
+
+def test_a_run_from_before_the_options_goes_on_without_them(tmp_path):
+    config = builder.to_dict(common.get_config())
+    before = {**config, "outer": {key: value for key, value in config["outer"].items() if key != "optimizer_options"}}
+    (tmp_path / "config.json").write_text(json.dumps(before))
+    Workdir(tmp_path, config)
+    config["outer"]["optimizer_options"] = {"beta_1": 0.5}
+    with pytest.raises(ValueError, match="outer.optimizer_options.beta_1: None there, 0.5 now"):
+        Workdir(tmp_path, config)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
