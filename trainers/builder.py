@@ -11,6 +11,7 @@ from zoo.datasets.sampler import ENDLESS
 
 # What a run is: a workdir belongs to one value of these. The other fields may change between starts.
 IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation")
+SUBSETS = ("train", "validation", "test")
 SCHEDULES = ("constant", "cosine", "linear", "halving")
 
 
@@ -83,10 +84,7 @@ def episodes(tasks, protocol, seed, num_tasks, **options):
 
 def stream_seed(seed, stream):
     """A seed of its own for each use of the data, so that training and validation never share a draw."""
-    return (
-        int(np.random.SeedSequence([seed, ("train", "validation", "test").index(stream)]).generate_state(1)[0])
-        % ENDLESS
-    )
+    return int(np.random.SeedSequence([seed, SUBSETS.index(stream)]).generate_state(1)[0]) % ENDLESS
 
 
 def _as_count(value):

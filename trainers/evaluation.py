@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainers import builder
+from trainers import builder, class_record
 from trainers.workdir import read_metrics
 from zoo.presets import from_preset, preset_metadata
 
@@ -26,7 +26,8 @@ def evaluate_preset(name_or_folder, subset="test", num_episodes=None, seed=None,
         (figures, tasks): one dict per protocol, and the tasks they were drawn from.
 
     Raises:
-        ValueError: where there is no such preset, protocol or data.
+        ValueError: where there is no such preset, protocol or data, or the data's classes are not those that the model was
+            made with.
     """
     config = preset_metadata(name_or_folder)["config"]
     part = config["evaluation"]
@@ -35,6 +36,7 @@ def evaluate_preset(name_or_folder, subset="test", num_episodes=None, seed=None,
         raise ValueError(f"`--protocols` must be among {sorted(part['protocols'])}. Received: {unknown}")
     seed = config["seed"] if seed is None else seed
     tasks = builder.build_tasks(config["dataset"], subset)
+    class_record.check_preset(name_or_folder, subset, tasks)
     figures = []
     for name, protocol in part["protocols"].items():
         if only and name not in only:

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tqdm
 
 import zoo
-from trainers import builder, report
+from trainers import builder, class_record, report
 from trainers.distribute import distribute_episodes, is_chief, run_steps
 from trainers.workdir import Workdir
 from zoo.presets.loader import save_preset_config, save_preset_weights
@@ -35,11 +35,20 @@ def train(config, workdir, strategy, command=""):
     trainer = Trainer(config, strategy)
     files.claim()
     manager = files.checkpointer(**trainer.checkpointed)
+    if trainer.steps_done:
+        class_record.check_run(files.path, trainer.class_names)
     files.drop_metrics_after(trainer.steps_done)
     if files.writes and not trainer.steps_done:  # later it may hold the figures of an evaluation
         dataset = config["dataset"]
         ink = zoo.datasets.is_ink(dataset["name"], dataset["options"])
-        save_preset_config(trainer.model, files.path, {"config": config, "command": command, "ink": ink})
+        class_record.write_record(files.path, trainer.class_names)
+        record = {
+            "config": config,
+            "command": command,
+            "ink": ink,
+            "classes": class_record.summary(trainer.class_names),
+        }
+        save_preset_config(trainer.model, files.path, record)
     num_steps = config["outer"]["num_steps"]
     progress = tqdm.tqdm(
         total=num_steps, initial=trainer.steps_done, unit="step", disable=not files.writes, mininterval=1.0
@@ -76,22 +85,37 @@ def _is_due(every, step, num_steps):
     return step % every == 0 or step == num_steps
 
 
+def _check_protocols(config, tasks):
+    """Raises ValueError for episodes that a subset cannot give, those of the evaluation after training included."""
+    evaluated = config["evaluation"]
+    asked = [
+        (stream, f"config.{stream}", config[stream], config[stream]["tasks"]) for stream in ("train", "validation")
+    ]
+    asked += [
+        ("test", f"config.evaluation.protocols.{name}", protocol, evaluated["tasks"])
+        for name, protocol in evaluated["protocols"].items()
+    ]
+    for subset, field, protocol, num_tasks in asked:
+        try:
+            builder.episodes(tasks[subset], protocol, 0, num_tasks)
+        except ValueError as error:
+            raise ValueError(f"The subset {subset!r} cannot give the episodes of `{field}`: {error}") from error
+
+
 class Trainer:
     """Model, optimizer, episodes and compiled steps of one run."""
 
     def __init__(self, config, strategy):
         self.config, self.strategy = config, strategy
-        train_tasks = builder.build_tasks(config["dataset"], "train")
-        self._validation_tasks = builder.build_tasks(config["dataset"], "validation")
+        tasks = {subset: builder.build_tasks(config["dataset"], subset) for subset in builder.SUBSETS}
+        self.class_names = class_record.names_by_subset(tasks)
+        self._validation_tasks, train_tasks = tasks["validation"], tasks["train"]
         with strategy.scope():
             self.model = builder.build_model(config)
             self.model.compile(optimizer=builder.build_optimizer(config["outer"]))
             self.model.optimizer.build(self.model.trainable_variables)
         self.metric = self.model.episode_metric.name
-        for stream, tasks in (("train", train_tasks), ("validation", self._validation_tasks)):
-            builder.episodes(
-                tasks, config[stream], 0, config[stream]["tasks"]
-            )  # impossible counts fail here, and early
+        _check_protocols(config, tasks)
         self._step = tf.Variable(0, dtype=tf.int64)
         self._best = tf.Variable(float("nan"))
         self._seconds = tf.Variable(0.0, dtype=tf.float64)
