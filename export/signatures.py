@@ -8,6 +8,7 @@ import math
 
 import tensorflow as tf
 
+from export.graph_checks import append_rows, require
 from export.preprocessing import decode_images
 from export.task_state import TaskStateLayout, fingerprint
 from zoo.core import episode
@@ -90,7 +91,7 @@ class ServedModel:
     def _predict(self, task_state, query_images):
         message = f"`task_state` must have {self.layout.describe_size()} numbers per task: a state of this export."
         fits = self.layout.fits(tf.shape(task_state)[1])
-        with tf.control_dependencies([_require(fits, message, task_state)]):
+        with tf.control_dependencies([require(fits, message, task_state)]):
             state, valid = self.layout.unflatten(tf.identity(task_state))
         answers = self._answers(
             lambda queries: self._model.predict_with(state, queries), query_images, tf.shape(task_state)[0]
@@ -118,7 +119,7 @@ class ServedModel:
     def _embed(self, images):
         message = f"`images` must be [B, {self._image_size()}] with B > 0."
         fits = tf.reduce_all(tf.equal(tf.shape(images)[1:], self._model.input_shape))
-        with tf.control_dependencies([_require(tf.logical_and(fits, tf.shape(images)[0] > 0), message, images)]):
+        with tf.control_dependencies([require(tf.logical_and(fits, tf.shape(images)[0] > 0), message, images)]):
             embeddings = self._model.backbone(tf.identity(images), training=False)
         return {"embeddings": tf.reshape(embeddings, [tf.shape(images)[0], math.prod(embeddings.shape[1:])])}
 
@@ -128,16 +129,16 @@ class ServedModel:
         """The support set with its shapes checked; where it has no row, one row to ignore."""
         message = "`support_labels` must be [T, S], one label for each row of `support_images`."
         same = tf.reduce_all(tf.equal(tf.shape(images)[:2], tf.shape(labels)))
-        with tf.control_dependencies([_require(same, message, labels), self._check_images("support_images", images)]):
+        with tf.control_dependencies([require(same, message, labels), self._check_images("support_images", images)]):
             missing = tf.cast(tf.equal(tf.shape(labels)[1], 0), tf.int32)
-            images = _append_rows(tf.identity(images), missing)
+            images = append_rows(tf.identity(images), missing)
             labels = tf.pad(labels, [[0, 0], [0, missing]], constant_values=episode.PADDING_LABEL)
         return images, labels
 
     def _check_images(self, name, images):
         fits = tf.reduce_all(tf.equal(tf.shape(images)[2:], self._model.input_shape))
         message = f"`{name}` must be [T, rows, {self._image_size()}] with T > 0."
-        return _require(tf.logical_and(fits, tf.shape(images)[0] > 0), message, images)
+        return require(tf.logical_and(fits, tf.shape(images)[0] > 0), message, images)
 
     def _image_size(self):
         return ", ".join(str(size) for size in self._model.input_shape)
@@ -145,11 +146,11 @@ class ServedModel:
     def _answers(self, logits_of, query_images, num_tasks):
         """Answers out of `logits_of(query images) -> [T, Q, N]`, for as many tasks as the support set or task state has."""
         message = "`query_images` must have as many tasks as the support set or task state."
-        same = _require(tf.equal(tf.shape(query_images)[0], num_tasks), message, query_images)
+        same = require(tf.equal(tf.shape(query_images)[0], num_tasks), message, query_images)
         with tf.control_dependencies([same, self._check_images("query_images", query_images)]):
             num_queries = tf.shape(query_images)[1]
             # Ops of the network may not take zero rows: ask about one blank image, and drop the answer.
-            images = _append_rows(tf.identity(query_images), tf.cast(tf.equal(num_queries, 0), tf.int32))
+            images = append_rows(tf.identity(query_images), tf.cast(tf.equal(num_queries, 0), tf.int32))
         logits = logits_of(images)[:, :num_queries]
         return {"probabilities": tf.nn.softmax(logits), "labels": tf.argmax(logits, axis=-1)}
 
@@ -166,12 +167,3 @@ class ServedModel:
             return episode.cross_entropy(tf.where(weights > 0, row_labels, episode.PADDING_LABEL), logits)
 
         return map_tasks(one_task, (state, images, labels), tf.TensorSpec([], tf.float32))
-
-
-def _require(condition, message, tensor):
-    """An op that answers INVALID_ARGUMENT. On shapes only: on content it would fail the requests merged with this one."""
-    return tf.debugging.Assert(condition, [message, "Received: shape", tf.shape(tensor)])
-
-
-def _append_rows(images, count):
-    return tf.pad(images, [[0, 0], [0, count]] + [[0, 0]] * (images.shape.rank - 2))
