@@ -19,7 +19,7 @@ quickstart: $(READY)
 	$(BIN)/python -m export.try_export --saved_model=$(EXPORT)/1 --picture=$(RUN)/letters.png
 	@echo
 	@echo "Done. A model learned to tell letters apart and was tested on scripts it never saw:"
-	@echo "  $(RUN)/card.md             its figures, with their protocol"
+	@echo "  $(RUN)/card.md             its results, with their protocol"
 	@echo "  $(RUN)/learning_curve.png  how it learned"
 	@echo "  $(RUN)/episode.png         one test episode"
 	@echo "  $(RUN)/letters.png         five new letters, learned by the exported model from one drawing each"

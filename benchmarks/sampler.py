@@ -9,7 +9,7 @@ import time
 import tensorflow as tf
 from absl import app, flags
 
-from trainers.report import replace_section
+from publishing.markdown import replace_section
 from zoo import datasets
 
 _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot"), "Data set to draw from.")

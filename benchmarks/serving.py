@@ -69,7 +69,7 @@ def time_export(folder, threads):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     from export import client, serving_files
-    from export.states import SIDECAR_FILE
+    from export.editable_states import SIDECAR_FILE
 
     with open(os.path.join(folder, SIDECAR_FILE), encoding="utf-8") as file:
         input_shape = json.load(file)["input_shape"]
@@ -126,7 +126,7 @@ def table(measured):
 
 def write(measured):
     """Brings the files of --csv and --document up to date."""
-    from trainers.report import replace_section
+    from publishing.markdown import replace_section
 
     if _CSV.value:
         with open(_CSV.value, "w", newline="", encoding="utf-8") as file:

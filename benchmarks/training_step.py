@@ -99,7 +99,7 @@ def main(argv):
         lines.append(_row(name, json.loads(done.stdout.splitlines()[-1])))
         print(lines[-1], flush=True)
     if _README.value:
-        from trainers.report import replace_section
+        from publishing.markdown import replace_section
 
         machine = f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}), no GPU, episodes drawn from glyphs."
         replace_section(_README.value, "training_step", "\n".join([*lines, "", machine]))

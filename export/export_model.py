@@ -31,9 +31,9 @@ def main(argv):
         source = chosen_source(_WORKDIR.value, _PRESET.value)
         model = load_with_way(source, _WAY.value)
         metadata = preset_metadata(source)
-        figures = {"dataset": metadata["config"]["dataset"], "figures": metadata.get("figures", [])}
+        results = {"dataset": metadata["config"]["dataset"], "results": metadata.get("results", [])}
         target = saved_model.export(
-            model, _OUTPUT_DIR.value, _VERSION.value, figures, is_ink(source), _SIGNATURES.value
+            model, _OUTPUT_DIR.value, _VERSION.value, results, is_ink(source), _SIGNATURES.value
         )
     except (ValueError, saved_model.ExportError) as error:
         sys.exit(f"error: {error}")

@@ -6,9 +6,9 @@ import pathlib
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from export.editable_states import SIDECAR_FILE
 from export.preprocessing import decode_images
 from export.saved_model import check_graph
-from export.states import SIDECAR_FILE
 from export.versions import choose_version, new_version
 
 _IMAGE_FEATURE = "image/encoded"

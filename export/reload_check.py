@@ -7,7 +7,7 @@ import importlib.abc
 import os
 import sys
 
-BLOCKED = ("zoo", "trainers", "export", "configs")
+BLOCKED = ("zoo", "trainers", "publishing", "studies", "export", "configs")
 
 
 class _Blocker(importlib.abc.MetaPathFinder):

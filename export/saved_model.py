@@ -9,9 +9,9 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from export.editable_states import SIDECAR_FILE
 from export.serving_files import write_server_samples, write_warmup
 from export.signatures import ServedModel
-from export.states import SIDECAR_FILE
 from export.versions import choose_version, new_version
 
 # Ops that would change served weights, need Python, or need XLA, which a stock server disables.

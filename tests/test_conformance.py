@@ -242,10 +242,10 @@ def test_keras_file_round_trip_keeps_answers_and_optimizer(fitted, tmp_path):
 
 
 def test_preset_round_trip(model, tmp_path):
-    from zoo.presets import loader
+    from zoo.presets import writer
 
-    loader.save_preset_config(model, tmp_path, {"config": {}})
-    loader.save_preset_weights(model, tmp_path)
+    writer.save_preset_config(model, tmp_path, {"config": {}})
+    writer.save_preset_weights(model, tmp_path)
     x, _ = episode()
     np.testing.assert_array_equal(zoo.from_preset(tmp_path)(x), model(x))
 

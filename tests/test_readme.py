@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import zoo
-from trainers import publish, report
+from publishing import presentations, publish, results
 
 README = pathlib.Path("README.md").read_text(encoding="utf-8")
 
@@ -46,7 +46,9 @@ def test_documented_modules_and_flags_exist():
     """Every `python -m` line of the documents names a binary that is there, and flags that it defines."""
     for path in ("README.md", "CONTRIBUTING.md", "docs/serving.md"):
         text = pathlib.Path(path).read_text(encoding="utf-8").replace("\\\n", " ")
-        for module, arguments in re.findall(r"python -m ((?:trainers|export|benchmarks)\.\w+)([^\n`]*)", text):
+        for module, arguments in re.findall(
+            r"python -m ((?:trainers|publishing|studies|export|benchmarks)\.\w+)([^\n`]*)", text
+        ):
             source = pathlib.Path(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
             for flag in re.findall(r"--(\w+)", arguments):
                 assert f'"{flag}"' in source, (path, module, flag)
@@ -57,10 +59,10 @@ def section(marker):
     return text
 
 
-def test_tables_of_figures_are_those_of_the_presets():
+def test_tables_of_results_are_those_of_the_presets():
     metadata = publish.published_metadata()
-    assert section("figures") == report.presets_table(metadata)
-    assert section("presentations") == report.presentations_table(publish.published_presentations(metadata))
+    assert section("results") == results.presets_table(metadata)
+    assert section("presentations") == presentations.presentations_table(publish.published_presentations(metadata))
 
 
 def test_tables_were_written_by_their_commands():

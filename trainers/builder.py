@@ -9,8 +9,6 @@ import numpy as np
 import zoo
 from zoo.datasets.sampler import ENDLESS
 
-# What a run is: a workdir belongs to one value of these. The other fields may change between starts.
-IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation")
 SUBSETS = ("train", "validation", "test")
 SCHEDULES = ("constant", "cosine", "linear", "halving")
 

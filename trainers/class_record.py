@@ -8,7 +8,8 @@ import hashlib
 import json
 import pathlib
 
-from zoo.presets.loader import preset_folder, preset_metadata, write_text
+from zoo.core.files import write_text
+from zoo.presets.loader import preset_folder, preset_metadata
 
 CLASSES_FILE = "classes.json"
 _MOST_NAMES = 200  # per subset in model.json; of more classes a short hash each

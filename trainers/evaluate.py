@@ -2,7 +2,7 @@
 
 python -m trainers.evaluate --workdir=DIR | --preset=NAME [--episodes=1000] [--seed=0] [--protocols=5way_1shot]
 
-Prints the figures with their intervals and protocols. In a workdir it also writes evaluation.json, card.md, the figures in
+Prints the results with their intervals and protocols. In a workdir it also writes evaluation.json, card.md, the results in
 model.json, and episode.png.
 """
 
@@ -13,9 +13,13 @@ import sys
 
 from absl import app, flags, logging
 
-from trainers import builder, distribute, evaluation, report
+from publishing import card, presentations
+from publishing.results import describe_protocol, format_result
+from trainers import builder, distribute, protocols
+from zoo.core.files import write_text
 from zoo.datasets.pictures import plot_episode
-from zoo.presets.loader import CARD_FILE, from_preset, preset_metadata, save_preset_config, write_text
+from zoo.presets.loader import CARD_FILE, from_preset, preset_metadata
+from zoo.presets.writer import save_preset_config
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run, to evaluate and to write the results into.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset, to evaluate without writing anything.")
@@ -25,20 +29,20 @@ _PROTOCOLS = flags.DEFINE_list("protocols", None, "Names of protocols of the con
 _SUBSET = flags.DEFINE_enum("subset", "test", ("validation", "test"), "Classes to draw from.")
 
 
-def write_results(workdir, figures, tasks):
-    """Writes the figures and what documents them into a workdir."""
+def write_results(workdir, results, tasks):
+    """Writes the results and what documents them into a workdir."""
     folder = pathlib.Path(workdir)
     metadata = preset_metadata(folder)
     config = metadata["config"]
-    metadata["training"] = evaluation.training_cost(folder)
-    metadata["figures"] = figures
+    metadata["training"] = protocols.training_cost(folder)
+    metadata["results"] = results
     model = from_preset(folder)
-    write_text(folder / "evaluation.json", json.dumps(figures, indent=1) + "\n")
-    write_text(folder / CARD_FILE, report.model_card(folder.resolve().name, metadata, report.count_parameters(model)))
+    write_text(folder / "evaluation.json", json.dumps(results, indent=1) + "\n")
+    write_text(folder / CARD_FILE, card.model_card(folder.resolve().name, metadata, card.count_parameters(model)))
     save_preset_config(model, folder, metadata)
-    protocol = config["evaluation"]["protocols"][figures[0]["protocol"]]
-    plot_episode(folder / "episode.png", *evaluation.predict_episode(folder, tasks, protocol, figures[0]["seed"]))
-    report.plot_presentations(folder / "presentations.png", report.presentation_curves(figures))
+    protocol = config["evaluation"]["protocols"][results[0]["protocol"]]
+    plot_episode(folder / "episode.png", *protocols.predict_episode(folder, tasks, protocol, results[0]["seed"]))
+    presentations.plot_presentations(folder / "presentations.png", presentations.presentation_curves(results))
     for name in (CARD_FILE, "evaluation.json", "episode.png", "presentations.png", "learning_curve.png"):
         if (folder / name).is_file():
             print(os.path.join(workdir, name))
@@ -52,18 +56,16 @@ def main(argv):
         raise app.UsageError("Give either --workdir or --preset.")
     source = _WORKDIR.value or _PRESET.value
     try:
-        distribute.configure_threads(builder.method_class(preset_metadata(source)["config"]))
-        figures, tasks = evaluation.evaluate_preset(
+        distribute.conresult_threads(builder.method_class(preset_metadata(source)["config"]))
+        results, tasks = protocols.evaluate_preset(
             source, _SUBSET.value, _EPISODES.value, _SEED.value, _PROTOCOLS.value
         )
-        for figure in figures:
-            print(
-                f"{figure['protocol']}: {figure['metric']} {report.format_figure(figure)} ({report.describe_protocol(figure)})"
-            )
-        if table := report.presentations_table(report.presentation_curves(figures)):
+        for result in results:
+            print(f"{result['protocol']}: {result['metric']} {format_result(result)} ({describe_protocol(result)})")
+        if table := presentations.presentations_table(presentations.presentation_curves(results)):
             print(table)
         if _WORKDIR.value:
-            write_results(_WORKDIR.value, figures, tasks)
+            write_results(_WORKDIR.value, results, tasks)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
 

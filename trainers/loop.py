@@ -8,10 +8,11 @@ import tensorflow as tf
 import tqdm
 
 import zoo
-from trainers import builder, class_record, report
+from trainers import builder, class_record
 from trainers.distribute import distribute_episodes, is_chief, run_steps
+from trainers.learning_curve import plot_learning_curve
 from trainers.workdir import Workdir
-from zoo.presets.loader import save_preset_config, save_preset_weights
+from zoo.presets.writer import save_preset_config, save_preset_weights
 
 
 class TrainingError(RuntimeError):
@@ -38,7 +39,7 @@ def train(config, workdir, strategy, command=""):
     if trainer.steps_done:
         class_record.check_run(files.path, trainer.class_names)
     files.drop_metrics_after(trainer.steps_done)
-    if files.writes and not trainer.steps_done:  # later it may hold the figures of an evaluation
+    if files.writes and not trainer.steps_done:  # later it may hold the results of an evaluation
         dataset = config["dataset"]
         ink = zoo.datasets.is_ink(dataset["name"], dataset["options"])
         class_record.write_record(files.path, trainer.class_names)
@@ -72,7 +73,7 @@ def train(config, workdir, strategy, command=""):
             if _is_due(config["checkpoint_every"], trainer.steps_done, num_steps) and files.writes:
                 manager.save(checkpoint_number=trainer.steps_done)
     if files.writes:
-        report.plot_learning_curve(files.path, trainer.metric)
+        plot_learning_curve(files.path, trainer.metric)
 
 
 def _next_stop(config, step):

@@ -2,16 +2,16 @@
 
 import contextlib
 import json
-import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
-from trainers.builder import IDENTITY
-from zoo.presets.loader import write_text
+from zoo.core.files import writable_folder, write_text
 
 METRICS_FILE = "metrics.jsonl"
+# What a run is: a workdir belongs to one value of these. The other fields may change between starts.
+IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation")
 
 
 class Workdir:
@@ -34,18 +34,8 @@ class Workdir:
         self.writes = writes
         self._config = config
         if writes:
-            self._check_writable()
+            writable_folder(path, "--workdir")
         self._check_same_run()
-
-    def _check_writable(self):
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_text(self.path / ".writable", "")
-            os.unlink(self.path / ".writable")
-        except OSError as error:
-            raise ValueError(
-                f"`--workdir` must be a folder that can be written. Received: {self.path}: {error.strerror}"
-            ) from error
 
     def _check_same_run(self):
         path = self.path / "config.json"

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from trainers import builder, evaluation, loop
+from trainers import builder, loop, protocols
 from zoo.datasets.sampler import ImageClasses
 
 CONFIGS = sorted(path.stem for path in pathlib.Path("configs").glob("*.py") if path.stem not in ("__init__", "common"))
@@ -65,13 +65,13 @@ def test_a_protocol_within_groups_is_drawn_so_and_recorded():
     inputs = keras.Input((1, 1, 1))
     model = zoo.PrototypicalNetwork(keras.Model(inputs, keras.layers.Flatten()(inputs)))
     protocol = {"way": 2, "shot": 1, "query": 2, "overrides": {}}
-    figures = [
-        evaluation.evaluate_model(model, tasks, {**protocol, **extra}, 60, 20, "test", 0)
+    results = [
+        protocols.evaluate_model(model, tasks, {**protocol, **extra}, 60, 20, "test", 0)
         for extra in ({}, {"within_groups": False}, {"within_groups": True})
     ]
-    assert figures[0] == {name: value for name, value in figures[1].items() if name != "within_groups"}
-    assert figures[1]["within_groups"] is False and figures[2]["within_groups"] is True
-    assert figures[0]["mean"] > 0.8 and figures[2]["mean"] == 0.5
+    assert results[0] == {name: value for name, value in results[1].items() if name != "within_groups"}
+    assert results[1]["within_groups"] is False and results[2]["within_groups"] is True
+    assert results[0]["mean"] > 0.8 and results[2]["mean"] == 0.5
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from export import client, saved_model
-from export.states import EditableStates
+from export.editable_states import EditableStates
 from tests import descriptors
 from tests.binaries import run
 from tests.descriptors import WAY, arrays, episode

@@ -129,14 +129,14 @@ def test_norm_weights_adapt_too():
 
 
 def test_presets_carry_the_moments(tmp_path):
-    from zoo.presets import loader
+    from zoo.presets import writer
 
     model = conv_model()
     x, y = descriptors.episode(num_tasks=2)
     model.compile(optimizer=keras.optimizers.SGD(1.0))
     model.fit(x, y, epochs=2, verbose=0)
-    loader.save_preset_config(model, tmp_path, {})
-    loader.save_preset_weights(model, tmp_path)
+    writer.save_preset_config(model, tmp_path, {})
+    writer.save_preset_weights(model, tmp_path)
     again = zoo.from_preset(tmp_path, evaluation="transductive")
     moments = [v for v in again.non_trainable_variables if "moment" in v.path]
     assert moments and all(v.numpy().max() > 0 for v in moments)

@@ -6,14 +6,14 @@ import pytest
 
 import zoo
 from tests import descriptors
-from zoo.presets import loader
+from zoo.presets import loader, writer
 
 
 @pytest.fixture
 def folder(tmp_path):
     model = descriptors.build("maml")
-    loader.save_preset_config(model, tmp_path, {"config": {"seed": 0}})
-    loader.save_preset_weights(model, tmp_path)
+    writer.save_preset_config(model, tmp_path, {"config": {"seed": 0}})
+    writer.save_preset_weights(model, tmp_path)
     return tmp_path
 
 
@@ -30,7 +30,7 @@ def test_shipped_presets_load_and_answer(name):
     folder = loader.preset_folder(name)
     assert (folder / "model.weights.h5").stat().st_size < 1_000_000
     metadata = loader.preset_metadata(name)
-    assert metadata["figures"] and all(figure["episodes"] >= 1000 for figure in metadata["figures"])
+    assert metadata["results"] and all(result["episodes"] >= 1000 for result in metadata["results"])
     card = (folder / "card.md").read_text()
     assert metadata["command"] in card and name in card
     rng = np.random.default_rng(0)
@@ -47,8 +47,8 @@ def test_the_optimizer_is_not_saved(folder):
     model = descriptors.build("maml")
     model.compile(optimizer="adam")
     model.train_on_batch(*descriptors.episode())
-    loader.save_preset_config(model, folder, {"config": {}})
-    loader.save_preset_weights(model, folder)
+    writer.save_preset_config(model, folder, {"config": {}})
+    writer.save_preset_weights(model, folder)
     assert (folder / "model.weights.h5").stat().st_size == size
     assert not zoo.from_preset(folder).compiled
 
@@ -86,7 +86,7 @@ def test_lambda_layers_are_refused(folder):
 
 
 def test_weights_of_another_model_are_refused(folder):
-    loader.save_preset_weights(descriptors.build("maml_without_norm"), folder)
+    writer.save_preset_weights(descriptors.build("maml_without_norm"), folder)
     with pytest.raises(ValueError, match="does not hold the weights of the MAML"):
         zoo.from_preset(folder)
 

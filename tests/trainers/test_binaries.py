@@ -93,12 +93,12 @@ def test_two_workers_end_where_one_process_ends(tmp_path):
             np.testing.assert_allclose(a[key], b[key], rtol=1e-3, err_msg=f"{key} at step {a['step']}")
 
 
-def test_evaluate_prints_and_writes_the_figures(trained):
+def test_evaluate_prints_and_writes_the_results(trained):
     done = run("trainers.evaluate", f"--workdir={trained}", "--episodes=20", "--protocols=5way_1shot")
     assert done.returncode == 0, done.stderr
-    (figure,) = json.loads((trained / "evaluation.json").read_text())
-    assert figure["episodes"] == 20 and 0.2 < figure["mean"] <= 1 and figure["ci95"] > 0
-    text = f"{100 * figure['mean']:.2f} ± {100 * figure['ci95']:.2f} %"
+    (result,) = json.loads((trained / "evaluation.json").read_text())
+    assert result["episodes"] == 20 and 0.2 < result["mean"] <= 1 and result["ci95"] > 0
+    text = f"{100 * result['mean']:.2f} ± {100 * result['ci95']:.2f} %"
     card = (trained / "card.md").read_text()
     for part in (text, "15 queries per class", "20 test episodes", "batch_norm_mode running", "seed 0"):
         assert part in done.stdout and part in card, part

@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from configs import common
-from trainers import builder, class_record, evaluation, loop
+from trainers import builder, class_record, loop, protocols
 from zoo.presets.loader import preset_metadata
 
 NAMES = {"train": ["a", "b", "c"], "validation": ["d", "e"], "test": ["f", "g"]}
@@ -86,11 +86,11 @@ def test_evaluation_on_a_folder_with_another_class_is_refused(run_of_ten, tmp_pa
     names = json.loads((folder / "classes.json").read_text())
     for name in ("model.json", "model.weights.h5", *(["classes.json"] if keeps_record else [])):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    evaluation.evaluate_preset(tmp_path)
+    protocols.evaluate_preset(tmp_path)
     write_classes(root, ["another"])
     try:
         with pytest.raises(ValueError, match="subset 'test' must be the 2 that the model was made with") as caught:
-            evaluation.evaluate_preset(tmp_path)
+            protocols.evaluate_preset(tmp_path)
         now_tested = builder.build_tasks(make_config(root)["dataset"], "test").names
         trained_on = [name for name in now_tested if name in names["train"]]
         assert trained_on, "the case is no leak"
@@ -99,7 +99,7 @@ def test_evaluation_on_a_folder_with_another_class_is_refused(run_of_ten, tmp_pa
         for file in (root / "another").iterdir():
             file.unlink()
         (root / "another").rmdir()
-    evaluation.evaluate_preset(tmp_path)
+    protocols.evaluate_preset(tmp_path)
 
 
 def test_training_goes_on_with_its_own_classes_alone(tmp_path):
@@ -113,7 +113,7 @@ def test_training_goes_on_with_its_own_classes_alone(tmp_path):
         train(tmp_path / "data", tmp_path / "run")
     (tmp_path / "data" / "test" / "z").rename(tmp_path / "data" / "test" / "f")
     train(tmp_path / "data", tmp_path / "run")
-    assert evaluation.training_cost(tmp_path / "run")["steps"] == 4
+    assert protocols.training_cost(tmp_path / "run")["steps"] == 4
 
 
 def test_a_run_that_took_no_step_takes_the_data_as_it_is_now(tmp_path):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import zoo
 from configs import common
-from trainers import builder, evaluation, loop, workdir
+from trainers import builder, loop, protocols, workdir
 from zoo.datasets.sampler import ImageClasses
 
 
@@ -119,7 +119,7 @@ def test_the_best_weights_are_kept(tmp_path, monkeypatch):
     for value, best in zip(weights, kept[8]):
         np.testing.assert_array_equal(value, best)
     assert any((value != last).any() for value, last in zip(weights, kept[12]))
-    assert evaluation.training_cost(tmp_path)["kept_step"] == 8
+    assert protocols.training_cost(tmp_path)["kept_step"] == 8
 
 
 @pytest.mark.parametrize("options, ink", [({}, False), ({"invert": True}, True)])
@@ -185,17 +185,17 @@ def test_an_unwritable_workdir_is_named(tmp_path):
         train(make_config(), tmp_path / "file" / "run")
 
 
-def test_figures_are_over_the_asked_episodes_and_repeatable(tmp_path):
+def test_results_are_over_the_asked_episodes_and_repeatable(tmp_path):
     train(make_config(), tmp_path)
-    (first,), _ = evaluation.evaluate_preset(tmp_path)
-    (again,), _ = evaluation.evaluate_preset(tmp_path)
-    (more,), _ = evaluation.evaluate_preset(tmp_path, num_episodes=40)
-    (other,), _ = evaluation.evaluate_preset(tmp_path, seed=1)
+    (first,), _ = protocols.evaluate_preset(tmp_path)
+    (again,), _ = protocols.evaluate_preset(tmp_path)
+    (more,), _ = protocols.evaluate_preset(tmp_path, num_episodes=40)
+    (other,), _ = protocols.evaluate_preset(tmp_path, seed=1)
     assert first == again and first["episodes"] == 10 and more["episodes"] == 40
     assert first["mean"] != other["mean"]
     assert 0 < more["ci95"] < first["ci95"] and math.isfinite(more["mean"])
     with pytest.raises(ValueError, match="`--protocols` must be among .*Received: .'5way'"):
-        evaluation.evaluate_preset(tmp_path, only=["5way"])
+        protocols.evaluate_preset(tmp_path, only=["5way"])
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,15 @@
 """Presets: a model as a folder of plain data.
 
-    model.json          {"format": 1, "model": its Keras config, "metadata": data, training, figures}
+    model.json          {"format": 1, "model": its Keras config, "metadata": data, training, results}
     model.weights.h5    the weights
-    card.md             the same figures for people
+    card.md             the same results for people
 
 The folder of a training run has the same three files, so a run loads like a preset. Nothing in them is executed: only
 classes of Keras and of this zoo are made, and Lambda layers are refused.
 """
 
 import json
-import os
 import pathlib
-import tempfile
 
 import keras
 
@@ -20,7 +18,7 @@ CONFIG_FILE = "model.json"
 WEIGHTS_FILE = "model.weights.h5"
 CARD_FILE = "card.md"
 # What Keras' config says of the class; how the model was compiled and built is no part of a preset.
-_CLASS_KEYS = ("module", "class_name", "registered_name")
+CLASS_KEYS = ("module", "class_name", "registered_name")
 _PRESETS = pathlib.Path(__file__).parent
 
 
@@ -41,7 +39,7 @@ def preset_folder(name_or_folder):
 
 
 def preset_metadata(name_or_folder):
-    """The metadata of a preset: data, training and figures, as a dict."""
+    """The metadata of a preset: data, training and results, as a dict."""
     return _read(preset_folder(name_or_folder))["metadata"]
 
 
@@ -92,38 +90,10 @@ def build_model(serialized, **overrides):
     unknown = sorted(set(overrides) - set(serialized["config"]))
     if unknown:
         raise ValueError(f"Overrides must be among {sorted(serialized['config'])}. Received: {unknown}")
-    described = {key: serialized.get(key) for key in _CLASS_KEYS}
+    described = {key: serialized.get(key) for key in CLASS_KEYS}
     return keras.saving.deserialize_keras_object(
         {**described, "config": {**serialized["config"], **overrides}}, safe_mode=True
     )
-
-
-def save_preset_config(model, folder, metadata):
-    """Writes model.json of `model` into `folder`, atomically."""
-    serialized = keras.saving.serialize_keras_object(model)
-    described = {key: serialized[key] for key in (*_CLASS_KEYS, "config")}
-    content = {"format": FORMAT, "model": described, "metadata": metadata}
-    write_text(pathlib.Path(folder) / CONFIG_FILE, json.dumps(content, indent=1) + "\n")
-
-
-def save_preset_weights(model, folder):
-    """Writes model.weights.h5 of `model` into `folder`, atomically, without the state of its optimizer."""
-    copy = type(model).from_config(
-        model.get_config()
-    )  # Keras would write a compiled model's optimizer too: 3 times the size
-    copy.set_weights(model.get_weights())
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".weights-") as scratch:
-        path = os.path.join(scratch, WEIGHTS_FILE)
-        copy.save_weights(path)
-        os.replace(path, os.path.join(folder, WEIGHTS_FILE))
-
-
-def write_text(path, text):
-    """Writes a text file so that a reader sees the old one or the new one, whole."""
-    scratch = f"{path}.tmp"
-    with open(scratch, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(scratch, path)
 
 
 def _read(folder):

@@ -7,7 +7,8 @@ import re
 import tensorflow as tf
 
 import zoo
-from trainers import report
+from publishing import markdown
+from publishing.results import card_link, format_result
 from zoo.presets import loader
 
 _FIELD_WAY = 5  # task states are sized for a 5-way 1-shot task
@@ -19,31 +20,29 @@ _PAPER = re.compile(
 
 def methods_table(metadata_by_folder):
     """Every method of the zoo as a Markdown table, with the presets trained with it, by their folders."""
-    lines = [
-        "| method | family | paper | config | preset | figure | transductive | task state, 5-way 1-shot | training |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    titles = ["method", "family", "paper", "config", "preset", "result", "transductive", "task state, 5-way 1-shot"]
+    rows = []
     for name, method in zoo.METHODS.items():
         path = pathlib.Path(*method.__module__.split(".")).with_suffix(".py")
-        start = f"| [`{name}`]({path}) | {path.parent.name.replace('_', '-')} | {paper_link(method)} "
+        start = [f"[`{name}`]({path})", path.parent.name.replace("_", "-"), paper_link(method)]
         presets = {
             folder: value for folder, value in metadata_by_folder.items() if value["config"]["model"]["method"] == name
         }
         if not presets:
-            lines.append(f"{start}| {_config_links(name)} | | | | | |")
-        lines += [start + _preset_columns(folder, metadata) for folder, metadata in presets.items()]
-    return "\n".join(lines)
+            rows.append([*start, _config_links(name)])
+        rows += [start + _preset_columns(folder, metadata) for folder, metadata in presets.items()]
+    return markdown.table([*titles, "training"], rows)
 
 
 def _preset_columns(folder, metadata):
-    figure, cost = metadata["figures"][0], metadata["training"]
+    result, cost = metadata["results"][0], metadata["training"]
     model = loader.untrained(folder)
     config = re.search(r"configs/\w+\.py", metadata["command"])[0]
-    value = f"{report.format_figure(figure)} ({figure['protocol'].replace('_', ' ')})"
+    value = f"{format_result(result)} ({result['protocol'].replace('_', ' ')})"
     transductive = f"{'yes' if model.transductive else 'no'} ({model.batch_norm_mode})"
     training = f"{cost['seconds'] / 60:.1f} min"
-    columns = [f"[{pathlib.Path(config).stem}]({config})", report.card_link(folder, metadata), f"**{value}**"]
-    return "| " + " | ".join([*columns, transductive, f"{state_size(model):,} numbers", training]) + " |"
+    columns = [f"[{pathlib.Path(config).stem}]({config})", card_link(folder, metadata), f"**{value}**"]
+    return [*columns, transductive, f"{state_size(model):,} numbers", training]
 
 
 def paper_link(method):

@@ -11,8 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 from configs import prototypical_network_glyphs
+from studies import gradient_combinations, gradient_measurements
 from tests import binaries
-from trainers import gradient_combinations, gradient_measurements
 from zoo.datasets.sinusoid import SinusoidTasks
 
 MAML = ["--config=configs/maml_sinusoid.py", "--shot=5", "--num_tasks=3"]
@@ -20,7 +20,7 @@ REPTILE = ["--config=configs/reptile_omniglot_5way_1shot.py", "--dataset=glyphs"
 REPTILE += ["--config.model.backbone_options.filters=4", "--episodes=4"]
 
 
-run = functools.partial(binaries.run, "trainers.gradient_terms")
+run = functools.partial(binaries.run, "studies.gradient_study")
 
 
 def check_files(done, folder, name):
@@ -65,7 +65,7 @@ def test_combinations_are_trained_side_by_side(tmp_path):
     content, document = check_files(done, tmp_path, "gradient_combinations")
     assert [record["iteration"] for record in content["records"]] == [0, 2, 3]
     names = [combination.name for combination in gradient_combinations.COMBINATIONS]
-    assert all(list(record["figures"]) == names for record in content["records"])
+    assert all(list(record["results"]) == names for record in content["records"])
     assert content["setting"]["shot"] == 5 and content["setting"]["inner_learning_rate"] == 0.003
     assert f"| {names[-1]} |" in document and "support+one" in document
     assert done.stdout.count("iteration ") == 3
@@ -73,7 +73,7 @@ def test_combinations_are_trained_side_by_side(tmp_path):
 
 def test_an_interrupted_run_leaves_what_it_evaluated(tmp_path):
     arguments = ["--combine", *REPTILE, f"--output_dir={tmp_path}", "--num_iterations=100000"]
-    with binaries.start("trainers.gradient_terms", *arguments) as process:
+    with binaries.start("studies.gradient_study", *arguments) as process:
         assert process.stdout.readline().startswith("iteration 0 ")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=200)

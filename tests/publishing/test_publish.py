@@ -1,3 +1,4 @@
+import pathlib
 import sys
 
 import h5py
@@ -5,11 +6,11 @@ import numpy as np
 import pytest
 
 import zoo
-from trainers import catalogue, publish, report
-from trainers.publish import store_as_float16
-from zoo.presets import loader
+from publishing import methods_table, publish, results
+from publishing.publish import store_as_float16
+from zoo.presets import loader, writer
 
-FIGURE = {"protocol": "5way_1shot", "metric": "accuracy", "mean": 0.9, "ci95": 0.01, "way": 5, "shot": 1, "query": 1}
+RESULT = {"protocol": "5way_1shot", "metric": "accuracy", "mean": 0.9, "ci95": 0.01, "way": 5, "shot": 1, "query": 1}
 METADATA = {
     "command": "python -m trainers.train --config=configs/maml_omniglot_5way_1shot.py --workdir=runs/maml",
     "config": {
@@ -19,7 +20,7 @@ METADATA = {
         "model": {"method": "PrototypicalNetwork", "backbone": "conv4"},
     },
     "training": {"steps": 7, "kept_step": 5, "seconds": 90, "machine": "2 CPU cores", "versions": "none"},
-    "figures": [{**FIGURE, "episodes": 10, "subset": "test"}],
+    "results": [{**RESULT, "episodes": 10, "subset": "test"}],
 }
 
 
@@ -28,8 +29,8 @@ def workdir(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     model = zoo.PrototypicalNetwork(zoo.backbones.conv4(filters=4))
-    loader.save_preset_config(model, folder, METADATA)
-    loader.save_preset_weights(model, folder)
+    writer.save_preset_config(model, folder, METADATA)
+    writer.save_preset_weights(model, folder)
     return folder
 
 
@@ -48,14 +49,14 @@ def test_a_card_stands_in_the_tables_without_weights(workdir, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == [loader.CARD_FILE, loader.CONFIG_FILE]
     assert "weights not shipped" in (folder / loader.CARD_FILE).read_text()
     metadata = {folder: loader.preset_metadata(folder)}
-    for table in (catalogue.methods_table(metadata), report.presets_table(metadata)):
+    for table in (methods_table.methods_table(metadata), results.presets_table(metadata)):
         (row,) = [line for line in table.splitlines() if "[card](" in line]
         assert f"({folder / loader.CARD_FILE}) (card only)" in row
         assert "90.00 ± 1.00 %" in row
 
 
-def test_a_run_without_figures_is_refused(workdir, tmp_path):
-    loader.save_preset_config(zoo.from_preset(workdir), workdir, {**METADATA, "figures": []})
+def test_a_run_without_results_is_refused(workdir, tmp_path):
+    writer.save_preset_config(zoo.from_preset(workdir), workdir, {**METADATA, "results": []})
     with pytest.raises(ValueError, match="must have been evaluated"):
         publish.publish(workdir, tmp_path / "preset")
     assert not (tmp_path / "preset").exists()
@@ -93,6 +94,18 @@ def test_whole_numbers_keep_their_type(tmp_path):
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["seeds/state"], np.array([2**31 + 1, 7], np.uint32))
         assert file["seeds"].attrs["name"] == "seeds"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(pathlib.Path().glob("zoo/presets/*/*.json")) + sorted(pathlib.Path().glob("docs/*/**/*.json")),
+    ids=str,
+)
+def test_published_data_name_results(path):
+    """Data written before results were called so are read by nothing."""
+    text = path.read_text(encoding="utf-8")
+    assert "figure" not in text
+    assert path.name != "model.json" or '"results": ' in text
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Makes an evaluated run a preset of the package, and brings README's tables up to date.
 
-python -m trainers.publish --workdir=DIR --preset=NAME    writes model.json, model.weights.h5 and card.md
-python -m trainers.publish --workdir=DIR --card=NAME      model.json and card.md alone, of weights too large to ship
-python -m trainers.publish                                README's tables alone, from the presets and cards that are there
+python -m publishing.publish --workdir=DIR --preset=NAME    writes model.json, model.weights.h5 and card.md
+python -m publishing.publish --workdir=DIR --card=NAME      model.json and card.md alone, of weights too large to ship
+python -m publishing.publish                                README's tables alone, from the presets and cards that are there
 """
 
 import pathlib
@@ -14,8 +14,10 @@ import numpy as np
 from absl import app, flags
 
 import zoo
-from trainers import catalogue, report
-from zoo.presets import loader
+from publishing import card, markdown, methods_table, presentations
+from publishing.results import NOT_SHIPPED, presets_table
+from zoo.core.files import write_text
+from zoo.presets import loader, writer
 
 # From the top of the repository, where the command runs and README's links start.
 PRESETS, CARDS = pathlib.Path("zoo", "presets"), pathlib.Path("docs", "cards")
@@ -32,16 +34,16 @@ def publish(workdir, target, with_weights=True):
     """Writes the preset files of a run. Raises ValueError for a run that is not evaluated, or weights too large."""
     source = loader.preset_folder(workdir)
     metadata = loader.preset_metadata(source)
-    if not metadata.get("figures"):
+    if not metadata.get("results"):
         raise ValueError(f"{workdir} must have been evaluated: python -m trainers.evaluate --workdir={workdir}")
     model = zoo.from_preset(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as scratch:
         folder = pathlib.Path(scratch)  # what is refused leaves `target` as it was
-        metadata |= _write_weights(model, folder) if with_weights else {"weights": report.NOT_SHIPPED}
-        loader.save_preset_config(model, folder, metadata)
-        card = report.model_card(target.name, metadata, report.count_parameters(model))
-        loader.write_text(folder / loader.CARD_FILE, card)
+        metadata |= _write_weights(model, folder) if with_weights else {"weights": NOT_SHIPPED}
+        writer.save_preset_config(model, folder, metadata)
+        text = card.model_card(target.name, metadata, card.count_parameters(model))
+        write_text(folder / loader.CARD_FILE, text)
         target.mkdir(exist_ok=True)
         for path in folder.iterdir():
             path.replace(target / path.name)
@@ -50,7 +52,7 @@ def publish(workdir, target, with_weights=True):
 def _write_weights(model, folder):
     """Writes the weights, as float16 where they would be too large; what to say of them in the metadata."""
     remark = {}
-    loader.save_preset_weights(model, folder)
+    writer.save_preset_weights(model, folder)
     size = (folder / loader.WEIGHTS_FILE).stat().st_size
     if size >= MAX_BYTES:
         remark = {"weights": "float16 on disk"}
@@ -65,7 +67,7 @@ def _write_weights(model, folder):
 def store_as_float16(path):
     """Rewrites a file of weights with numbers of half the size, which Keras loads as any other; returns its size in bytes.
 
-    Repeat the figures afterwards, `python -m trainers.evaluate --preset=NAME`, to see that this cost nothing.
+    Repeat the results afterwards, `python -m trainers.evaluate --preset=NAME`, to see that this cost nothing.
     """
     scratch = path.with_suffix(".tmp")
     with h5py.File(path) as source, h5py.File(scratch, "w", libver="latest") as target:
@@ -97,17 +99,17 @@ def published_presentations(metadata_by_folder):
     return {
         f"{folder.name}, {protocol}": curve
         for folder, metadata in metadata_by_folder.items()
-        for protocol, curve in report.presentation_curves(metadata["figures"]).items()
+        for protocol, curve in presentations.presentation_curves(metadata["results"]).items()
     }
 
 
 def write_readme(path, metadata_by_folder):
-    """Brings the tables of methods and figures up to date, and the picture beside them."""
+    """Brings the tables of methods and results up to date, and the picture beside them."""
     curves = published_presentations(metadata_by_folder)
-    report.replace_section(path, "methods", catalogue.methods_table(metadata_by_folder))
-    report.replace_section(path, "figures", report.presets_table(metadata_by_folder))
-    report.replace_section(path, "presentations", report.presentations_table(curves))
-    report.plot_presentations(PRESENTATIONS, curves)
+    markdown.replace_section(path, "methods", methods_table.methods_table(metadata_by_folder))
+    markdown.replace_section(path, "results", presets_table(metadata_by_folder))
+    markdown.replace_section(path, "presentations", presentations.presentations_table(curves))
+    presentations.plot_presentations(PRESENTATIONS, curves)
 
 
 def main(argv):

@@ -1,4 +1,4 @@
-"""Accuracy of a trained model over test episodes, with its interval and its protocol."""
+"""Results of a trained model by the protocols of its config, each with its interval over test episodes."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from zoo.presets import from_preset, preset_metadata
 
 
 def evaluate_preset(name_or_folder, subset="test", num_episodes=None, seed=None, only=None):
-    """The figures of every protocol of the model's config.
+    """The results of every protocol of the model's config.
 
     Args:
         name_or_folder: as in `zoo.from_preset`.
@@ -23,7 +23,7 @@ def evaluate_preset(name_or_folder, subset="test", num_episodes=None, seed=None,
         only: names of protocols; all when None.
 
     Returns:
-        (figures, tasks): one dict per protocol, and the tasks they were drawn from.
+        (results, tasks): one dict per protocol, and the tasks they were drawn from.
 
     Raises:
         ValueError: where there is no such preset, protocol or data, or the data's classes are not those that the model was
@@ -37,19 +37,19 @@ def evaluate_preset(name_or_folder, subset="test", num_episodes=None, seed=None,
     seed = config["seed"] if seed is None else seed
     tasks = builder.build_tasks(config["dataset"], subset)
     class_record.check_preset(name_or_folder, subset, tasks)
-    figures = []
+    results = []
     for name, protocol in part["protocols"].items():
         if only and name not in only:
             continue
         model = from_preset(name_or_folder, **protocol["overrides"])
-        result = evaluate_model(model, tasks, protocol, num_episodes or part["episodes"], part["tasks"], subset, seed)
-        described = {"protocol": name, **result, **config["dataset"]["options"], **protocol["overrides"]}
-        figures.append({"dataset": config["dataset"]["name"], **described})
-    return figures, tasks
+        measured = evaluate_model(model, tasks, protocol, num_episodes or part["episodes"], part["tasks"], subset, seed)
+        described = {"protocol": name, **measured, **config["dataset"]["options"], **protocol["overrides"]}
+        results.append({"dataset": config["dataset"]["name"], **described})
+    return results, tasks
 
 
 def evaluate_model(model, tasks, protocol, num_episodes, num_tasks, subset, seed):
-    """One figure: mean and 95 % half-width over `num_episodes` seeded episodes, with what they were."""
+    """One result: mean and 95 % half-width over `num_episodes` seeded episodes, with what they were."""
     if num_episodes % num_tasks:
         raise ValueError(f"`episodes` must be a multiple of the {num_tasks} tasks of a batch. Received: {num_episodes}")
     episodes = builder.episodes(tasks, protocol, builder.stream_seed(seed, subset), num_tasks)

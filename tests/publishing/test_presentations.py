@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 
 import zoo
-from trainers import evaluation, report
+from publishing import presentations
+from publishing.results import describe_protocol
+from trainers import protocols
 from zoo.datasets.sampler import ImageClasses
 
-FIGURES = [
+RESULTS = [
     {"protocol": "5way", "presentations": [[0.25, 0.01], [0.5, 0.02], [0.755, 0.003]]},
     {"protocol": "other", "mean": 0.5},
     {"protocol": "short", "presentations": [[0.2, 0.01]]},
@@ -25,28 +27,28 @@ def test_evaluation_carries_as_many_presentations_as_the_shot():
     protocol = {"way": 3, "shot": 4, "query": 1, "overrides": {}}
     backbone = zoo.backbones.pixels((16, 16, 1))
     model = zoo.LSTMBaseline(backbone, way=3, controller_size=8)
-    figure = evaluation.evaluate_model(model, tasks, protocol, 8, 4, "test", 0)
-    assert np.shape(figure["presentations"]) == (4, 2)
-    assert all(0 <= mean <= 1 and 0 <= ci95 < 1 for mean, ci95 in figure["presentations"])
-    assert "presentations" not in report.describe_protocol({**figure, "protocol": "3way"})
-    other = evaluation.evaluate_model(zoo.PrototypicalNetwork(backbone), tasks, protocol, 8, 4, "test", 0)
+    result = protocols.evaluate_model(model, tasks, protocol, 8, 4, "test", 0)
+    assert np.shape(result["presentations"]) == (4, 2)
+    assert all(0 <= mean <= 1 and 0 <= ci95 < 1 for mean, ci95 in result["presentations"])
+    assert "presentations" not in describe_protocol({**result, "protocol": "3way"})
+    other = protocols.evaluate_model(zoo.PrototypicalNetwork(backbone), tasks, protocol, 8, 4, "test", 0)
     assert "presentations" not in other
 
 
 def test_table_has_every_presentation_with_its_interval():
-    assert report.presentations_table(report.presentation_curves(FIGURES)).splitlines() == [
+    assert presentations.presentations_table(presentations.presentation_curves(RESULTS)).splitlines() == [
         "| presentation | 1 | 2 | 3 |",
         "|---|---|---|---|",
         "| 5way | 25.0 ± 1.0 | 50.0 ± 2.0 | 75.5 ± 0.3 |",
         "| short | 20.0 ± 1.0 |  |  |",
     ]
-    assert report.presentations_table({}) == ""
+    assert presentations.presentations_table({}) == ""
 
 
-def test_plot_is_written_where_a_figure_has_presentations(tmp_path):
-    report.plot_presentations(tmp_path / "none.png", report.presentation_curves(FIGURES[1:2]))
+def test_plot_is_written_where_a_result_has_presentations(tmp_path):
+    presentations.plot_presentations(tmp_path / "none.png", presentations.presentation_curves(RESULTS[1:2]))
     assert not (tmp_path / "none.png").exists()
-    report.plot_presentations(tmp_path / "some.png", report.presentation_curves(FIGURES))
+    presentations.plot_presentations(tmp_path / "some.png", presentations.presentation_curves(RESULTS))
     assert Image.open(tmp_path / "some.png").size[0] > 500
 
 

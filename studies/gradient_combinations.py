@@ -16,8 +16,8 @@ import typing
 import tensorflow as tf
 
 import zoo
+from studies.gradient_measurements import draw_tasks, split_rows
 from trainers import builder
-from trainers.gradient_measurements import draw_tasks, split_rows
 from zoo.core.taskwise import map_tasks
 from zoo.optimization_based import gradient_terms
 
@@ -86,7 +86,7 @@ def train(model, train_tasks, test_tasks, way, shot, tasks, num_iterations, eval
         stop: function without arguments, asked before each iteration: whether to end here, without an evaluation.
 
     Returns:
-        An iterator of records, one per evaluation: iteration, seconds since the start, and `figures`, for each
+        An iterator of records, one per evaluation: iteration, seconds since the start, and `results`, for each
         combination (mean, 95 % half-width) of the model's metric over the test episodes.
 
     Raises:
@@ -105,9 +105,9 @@ def _records(model, drawn, test_episodes, num_iterations, evaluate_every, stop):
     step = _make_step(model, weights)
     start = time.perf_counter()
 
-    def record(iteration, figures):
+    def record(iteration, results):
         seconds = round(time.perf_counter() - start, 1)
-        return {"iteration": iteration, "seconds": seconds, "figures": figures}
+        return {"iteration": iteration, "seconds": seconds, "results": results}
 
     yield record(0, dict.fromkeys(_names(), _evaluate(model, phi, test_episodes)))
     for iteration in range(num_iterations):
@@ -116,8 +116,8 @@ def _records(model, drawn, test_episodes, num_iterations, evaluate_every, stop):
         step(*next(drawn), tf.constant(1 - iteration / num_iterations, weights.dtype))
         done = iteration + 1
         if done % evaluate_every == 0 or done == num_iterations:
-            figures = [_evaluate(model, phi, test_episodes) for phi in tf.unstack(weights)]
-            yield record(done, dict(zip(_names(), figures)))
+            results = [_evaluate(model, phi, test_episodes) for phi in tf.unstack(weights)]
+            yield record(done, dict(zip(_names(), results)))
 
 
 def _names():

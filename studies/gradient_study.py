@@ -1,18 +1,16 @@
 """Measures what the gradients of MAML, FOMAML and Reptile are made of, or trains on combinations of inner gradients.
 
-python -m trainers.gradient_terms --output_dir=DIR [--preset=NAME | --workdir=DIR | --config=configs/NAME.py]
+python -m studies.gradient_study --output_dir=DIR [--preset=NAME | --workdir=DIR | --config=configs/NAME.py]
     The terms A and B on tasks of the model's data set, and the exact directions beside their leading order as alpha shrinks:
     gradient_terms.md, .json and .png. Without a model: a fresh MAML on glyphs.
 
-python -m trainers.gradient_terms --combine --output_dir=DIR [--config=configs/NAME.py | --dataset=glyphs]
+python -m studies.gradient_study --combine --output_dir=DIR [--config=configs/NAME.py | --dataset=glyphs]
     Outer updates g1, g2, g1+g2, (g1+g2)/2 .. g4 from the same start: gradient_combinations.md, .json and .png, written anew at
     each evaluation. Without a config: configs/reptile_omniglot_5way_1shot.py. The paper trains for 40,000 iterations, and the
     default is the start of that; with --inner_learning_rate=0.03, ten times the published one, it shows the order of the curves.
 """
 
 import json
-import os
-import pathlib
 import signal
 import sys
 import threading
@@ -21,9 +19,11 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from configs import maml_omniglot_5way_1shot, reptile_omniglot_5way_1shot
-from trainers import builder, distribute, gradient_combinations, gradient_measurements, gradient_report
+from studies import gradient_combinations, gradient_measurements, gradient_report
+from trainers import builder, distribute
 from trainers.config_overrides import parse_flags
-from zoo.presets.loader import preset_metadata, write_text
+from zoo.core.files import writable_folder, write_text
+from zoo.presets.loader import preset_metadata
 
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset to measure.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run to measure.")
@@ -46,20 +46,6 @@ _EVALUATE_EVERY = flags.DEFINE_integer("evaluate_every", 500, "Outer iterations 
 _EPISODES = flags.DEFINE_integer("episodes", 100, "Test episodes of an evaluation.", 2)
 _INNER_LEARNING_RATE = flags.DEFINE_float("inner_learning_rate", 0.003, "alpha of the inner SGD.", 0.0)
 _TASKS = flags.DEFINE_integer("tasks", 1, "Tasks of an outer iteration.", 1)
-
-
-def make_output_dir(path):
-    """The folder, made where missing. Raises ValueError where it cannot be written."""
-    folder = pathlib.Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / ".writable", "")
-        os.unlink(folder / ".writable")
-    except OSError as error:
-        raise ValueError(
-            f"`--output_dir` must be a folder that can be written. Received: {path}: {error.strerror}"
-        ) from error
-    return folder
 
 
 def choose_config(default):
@@ -150,8 +136,8 @@ def train_combinations(folder):
     for record in gradient_combinations.train(model, train_tasks, test_tasks, **settings, stop=interrupted.is_set):
         records.append(record)
         write_combinations(folder, setting, records, model.episode_metric.name)
-        figures = ", ".join(f"{name} {figure[0]:.3f}" for name, figure in record["figures"].items())
-        print(f"iteration {record['iteration']} ({record['seconds']:.0f} s): {figures}", flush=True)
+        results = ", ".join(f"{name} {mean:.3f}" for name, (mean, _) in record["results"].items())
+        print(f"iteration {record['iteration']} ({record['seconds']:.0f} s): {results}", flush=True)
     if interrupted.is_set():
         raise KeyboardInterrupt
 
@@ -183,7 +169,7 @@ def main(argv):
         raise app.UsageError("--combine starts from fresh weights: give a --config, or nothing.")
     name = "gradient_combinations" if _COMBINE.value else "gradient_terms"
     try:
-        folder = make_output_dir(_OUTPUT_DIR.value)
+        folder = writable_folder(_OUTPUT_DIR.value, "--output_dir")
         (train_combinations if _COMBINE.value else measure_terms)(folder)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")

@@ -1,6 +1,6 @@
 """Writes a contact sheet of a data set: classes as rows, their images as columns.
 
-python -m trainers.show_classes --dataset=glyphs --output=docs/glyphs.png [--subset=test] [--classes=20] [--images=20]
+python -m publishing.show_classes --dataset=glyphs --output=docs/glyphs.png [--subset=test] [--classes=20] [--images=20]
 """
 
 import sys
@@ -8,8 +8,8 @@ import sys
 from absl import app, flags
 from PIL import Image
 
+from publishing.contact_sheet import contact_sheet
 from zoo import datasets
-from zoo.datasets.contact_sheet import contact_sheet
 
 _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot"), "Data set to show.")
 _SUBSET = flags.DEFINE_enum("subset", "test", ("train", "validation", "test"), "Subset to show.")

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from trainers.gradient_measurements import slopes
+from studies.gradient_measurements import slopes
 
 _WEIGHTS_OF_B = {"MAML": "2(k-1) alpha", "FOMAML": "(k-1) alpha", "Reptile": "(k-1)/2 alpha"}
 _EXPECTED = {"MAML": "A - 2(k-1) alpha B", "FOMAML": "A - (k-1) alpha B", "Reptile": "k A - k(k-1)/2 alpha B"}
@@ -127,7 +127,7 @@ def combinations_document(setting, records, combinations, metric):
     lines = ["| outer update | " + " | ".join(str(record["iteration"]) for record in records) + " |"]
     lines.append("|---" * (len(records) + 1) + "|")
     for combination in combinations:
-        cells = [_format(record["figures"][combination.name], metric) for record in records]
+        cells = [_format(record["results"][combination.name], metric) for record in records]
         lines.append(f"| {combination.name} | {' | '.join(cells)} |")
     table = "\n".join(lines)
     return f"""# Outer updates from inner gradients
@@ -144,8 +144,8 @@ Steps fall linearly to 0. The paper trains for 40,000 iterations with an inner s
 """
 
 
-def _format(figure, metric):
-    mean, ci95 = figure
+def _format(result, metric):
+    mean, ci95 = result
     return f"{100 * mean:.1f} ± {100 * ci95:.1f}" if metric == "accuracy" else f"{mean:.3f} ± {ci95:.3f}"
 
 
@@ -159,7 +159,7 @@ def plot_combinations(path, records, combinations, metric):
         num_steps = len(combination.coefficients)
         alone = sum(combination.coefficients) == 1
         style = ":" if alone and num_steps > 1 else "--" if combination.name.startswith("(") else "-"
-        means, widths = zip(*(record["figures"][combination.name] for record in records))
+        means, widths = zip(*(record["results"][combination.name] for record in records))
         values, errors = [scale * mean for mean in means], [scale * width for width in widths]
         colour = _STEP_COLOURS[num_steps]
         axis.plot(iterations, values, style, color=colour, marker=".", label=combination.name)

@@ -1,0 +1,40 @@
+"""card.md: what a model is, how it was trained and what it reached, for people."""
+
+import math
+
+from publishing.presentations import presentation_curves, presentations_table
+from publishing.results import results_table
+
+
+def count_parameters(model):
+    """Trainable numbers of a model."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+
+def model_card(name, metadata, num_parameters):
+    """card.md of a model: data, command, cost and results."""
+    config, cost = metadata["config"], metadata["training"]
+    data = config["dataset"]
+    options = ", ".join(f"{key}={value}" for key, value in {**data["options"], **data["train_options"]}.items())
+    train = ", ".join(f"{key} {value}" for key, value in config["train"].items() if value is not None)
+    weights = f", {metadata['weights']}" if "weights" in metadata else ""
+    return f"""# {name}
+
+{config["model"]["method"]} on a {config["model"]["backbone"]} backbone, {num_parameters:,} parameters{weights}.
+
+- Data: {data["name"]}{f" ({options})" if options else ""}, training subset.
+- Trained: {cost["steps"]:,} steps of {train}; seed {config["seed"]}; the weights kept are those of step {cost["kept_step"]:,}, the best on
+  the validation episodes.
+- Command: `{metadata["command"]}`
+- Cost: {cost["seconds"] / 60:.1f} minutes, validation included, on {cost["machine"]}; {cost["versions"]}.
+
+The interval is 1.96 standard errors of the mean over episodes.
+
+{results_table(metadata["results"])}
+{_presentations_section(metadata["results"])}"""
+
+
+def _presentations_section(results):
+    table = presentations_table(presentation_curves(results))
+    text = "Accuracy in % when an image of a class is shown for the 1st, 2nd, ... time in an episode, before its label is given:"
+    return f"\n{text}\n\n{table}\n" if table else ""

@@ -1,0 +1,1 @@
+"""Studies of how methods learn, each with a binary of its own."""

@@ -1,0 +1,31 @@
+"""Writes the files of a preset; see `zoo.presets.loader`."""
+
+import json
+import os
+import pathlib
+import tempfile
+
+import keras
+
+from zoo.core.files import write_text
+from zoo.presets.loader import CLASS_KEYS, CONFIG_FILE, FORMAT, WEIGHTS_FILE
+
+
+def save_preset_config(model, folder, metadata):
+    """Writes model.json of `model` into `folder`, atomically."""
+    serialized = keras.saving.serialize_keras_object(model)
+    described = {key: serialized[key] for key in (*CLASS_KEYS, "config")}
+    content = {"format": FORMAT, "model": described, "metadata": metadata}
+    write_text(pathlib.Path(folder) / CONFIG_FILE, json.dumps(content, indent=1) + "\n")
+
+
+def save_preset_weights(model, folder):
+    """Writes model.weights.h5 of `model` into `folder`, atomically, without the state of its optimizer."""
+    copy = type(model).from_config(
+        model.get_config()
+    )  # Keras would write a compiled model's optimizer too: 3 times the size
+    copy.set_weights(model.get_weights())
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".weights-") as scratch:
+        path = os.path.join(scratch, WEIGHTS_FILE)
+        copy.save_weights(path)
+        os.replace(path, os.path.join(folder, WEIGHTS_FILE))
