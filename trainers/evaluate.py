@@ -56,7 +56,7 @@ def main(argv):
         raise app.UsageError("Give either --workdir or --preset.")
     source = _WORKDIR.value or _PRESET.value
     try:
-        distribute.conresult_threads(builder.method_class(preset_metadata(source)["config"]))
+        distribute.configure_threads(builder.method_class(preset_metadata(source)["config"]))
         results, tasks = protocols.evaluate_preset(
             source, _SUBSET.value, _EPISODES.value, _SEED.value, _PROTOCOLS.value
         )
