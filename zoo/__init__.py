@@ -3,6 +3,8 @@
 from zoo import backbones, datasets
 from zoo.core.batch_norm import BatchNorm
 from zoo.core.few_shot_model import FewShotModel
+from zoo.core.normalization import GroupNorm, LayerNorm
+from zoo.core.replace_normalization import replace_normalization
 from zoo.metric_based.full_context_matching_network import FullContextMatchingNetwork
 from zoo.metric_based.matching_network import MatchingNetwork
 from zoo.metric_based.prototypical_network import PrototypicalNetwork
