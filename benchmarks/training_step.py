@@ -39,9 +39,9 @@ def _config(method, backbone, backbone_options, options, train):
     return config
 
 
-def _maml(backbone, num_inner_steps, tasks, query):
+def _maml(backbone, num_inner_steps, num_tasks, num_queries):
     options = {"way": 5, "num_inner_steps": num_inner_steps}
-    train = {"way": 5, "shot": 1, "query": query, "tasks": tasks}
+    train = {"way": 5, "shot": 1, "query": num_queries, "tasks": num_tasks}
     return _config("MAML", backbone, {"statistics": "batch"}, options, train)
 
 

@@ -40,7 +40,7 @@ def main(argv):
     try:
         loaded, sidecar = load_export(_SAVED_MODEL.value)
         letters = datasets.load("glyphs", "test", image_size=sidecar["input_shape"][0])
-        episodes = letters.episodes(way=sidecar["way"], shot=1, query=_QUERIES.value, tasks=1, seed=_SEED.value)
+        episodes = letters.episodes(way=sidecar["way"], shot=1, query=_QUERIES.value, num_tasks=1, seed=_SEED.value)
     except ValueError as error:
         sys.exit(f"error: {error}")
     x, y = next(iter(episodes))

@@ -71,14 +71,16 @@ def outer_update(loss, phi, batches, alpha, coefficients):
     return tf.add_n([c * g for c, g in zip(coefficients, gradients) if c])
 
 
-def train(model, train_tasks, test_tasks, way, shot, tasks, num_iterations, evaluate_every, num_episodes, seed, stop):
+def train(
+    model, train_tasks, test_tasks, way, shot, num_tasks, num_iterations, evaluate_every, num_episodes, seed, stop
+):
     """Trains all of COMBINATIONS side by side.
 
     Args:
         model: from `build_model`.
         train_tasks, test_tasks: with a method `episodes`.
         way, shot: of one minibatch; at test, of the support set, with 1 query per class.
-        tasks: per outer iteration.
+        num_tasks: per outer iteration.
         num_iterations: outer iterations.
         evaluate_every: iterations between evaluations; there is one before the first and one after the last.
         num_episodes: test episodes of an evaluation, the same ones each time.
@@ -92,7 +94,7 @@ def train(model, train_tasks, test_tasks, way, shot, tasks, num_iterations, eval
     Raises:
         ValueError: for counts that the tasks cannot give; before anything is trained.
     """
-    drawn = draw_tasks(train_tasks, way, shot, MOST_STEPS, builder.stream_seed(seed, "train"), tasks)
+    drawn = draw_tasks(train_tasks, way, shot, MOST_STEPS, builder.stream_seed(seed, "train"), num_tasks)
     protocol = {"way": way, "shot": shot, "query": 1}
     test_episodes = builder.episodes(test_tasks, protocol, builder.stream_seed(seed, "test"), num_episodes)
     model.compile()

@@ -119,7 +119,7 @@ def train_combinations(folder):
     settings = {
         "way": config["train"]["way"],
         "shot": shot,
-        "tasks": _TASKS.value,
+        "num_tasks": _TASKS.value,
         "num_iterations": _NUM_ITERATIONS.value,
         "evaluate_every": _EVALUATE_EVERY.value,
         "num_episodes": _EPISODES.value,

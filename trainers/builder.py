@@ -77,7 +77,7 @@ def episodes(tasks, protocol, seed, num_tasks, **options):
     counts = {name: _as_count(protocol[name]) for name in ("way", "shot", "query")}
     if "within_groups" in protocol:
         options["within_groups"] = protocol["within_groups"]
-    return tasks.episodes(tasks=num_tasks, seed=seed, **counts, **options)
+    return tasks.episodes(num_tasks=num_tasks, seed=seed, **counts, **options)
 
 
 def stream_seed(seed, stream):

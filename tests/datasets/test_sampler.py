@@ -27,7 +27,7 @@ def identities(images):
 
 
 def test_shapes_and_dtypes_are_the_wire_format(classes):
-    dataset = classes.episodes(way=3, shot=2, query=1, tasks=4, seed=0)
+    dataset = classes.episodes(way=3, shot=2, query=1, num_tasks=4, seed=0)
     x, y = dataset.element_spec
     assert (x["support_x"].shape, x["support_x"].dtype) == ((4, 6, 4, 4, 1), tf.float32)
     assert (x["support_y"].shape, x["support_y"].dtype) == ((4, 6), tf.int64)
@@ -36,7 +36,7 @@ def test_shapes_and_dtypes_are_the_wire_format(classes):
 
 
 def test_support_and_queries_are_disjoint_and_labels_are_consistent(classes):
-    for x, y in take(classes.episodes(way=4, shot=2, query=3, tasks=2, seed=1), 20):
+    for x, y in take(classes.episodes(way=4, shot=2, query=3, num_tasks=2, seed=1), 20):
         for task in range(2):
             support, queries = identities(x["support_x"][task]), identities(x["query_x"][task])
             pairs = {tuple(row) for row in np.concatenate([support, queries])}
@@ -48,7 +48,7 @@ def test_support_and_queries_are_disjoint_and_labels_are_consistent(classes):
 
 
 def test_the_same_seed_gives_the_same_episodes_from_any_start(classes):
-    options = dict(way=3, shot=1, query=2, tasks=2)
+    options = dict(way=3, shot=1, query=2, num_tasks=2)
     first = take(classes.episodes(seed=5, **options), 4)
     again = take(classes.episodes(seed=5, start=2, **options), 2)
     other = take(classes.episodes(seed=6, **options), 4)
@@ -60,15 +60,15 @@ def test_the_same_seed_gives_the_same_episodes_from_any_start(classes):
 
 def test_tasks_do_not_depend_on_how_they_are_batched(classes):
     """Two replicas with one task each see what one device with two tasks sees."""
-    whole = take(classes.episodes(3, 1, 2, tasks=2, seed=5), 2)
-    halves = [take(classes.episodes(3, 1, 2, tasks=1, seed=5, shard=(2, i)), 2) for i in range(2)]
+    whole = take(classes.episodes(3, 1, 2, num_tasks=2, seed=5), 2)
+    halves = [take(classes.episodes(3, 1, 2, num_tasks=1, seed=5, shard=(2, i)), 2) for i in range(2)]
     for step in range(2):
         merged = np.concatenate([halves[i][step][0]["support_x"] for i in range(2)])
         np.testing.assert_array_equal(merged, whole[step][0]["support_x"])
 
 
 def test_every_class_and_label_comes_up_equally_often(classes):
-    batches = take(classes.episodes(way=3, shot=1, query=1, tasks=10, seed=0), 60)
+    batches = take(classes.episodes(way=3, shot=1, query=1, num_tasks=10, seed=0), 60)
     drawn = np.concatenate([identities(x["support_x"])[..., 0].ravel() for x, _ in batches])
     labels = np.concatenate([x["support_y"].ravel() for x, _ in batches])
     counts = np.zeros((12, 3))
@@ -79,7 +79,7 @@ def test_every_class_and_label_comes_up_equally_often(classes):
 
 
 def test_ranges_are_padded_with_label_minus_one(classes):
-    batches = take(classes.episodes(way=(2, 4), shot=(1, 3), query=2, tasks=8, seed=0), 5)
+    batches = take(classes.episodes(way=(2, 4), shot=(1, 3), query=2, num_tasks=8, seed=0), 5)
     seen = set()
     for x, y in batches:
         assert x["support_x"].shape == (8, 12, 4, 4, 1) and y.shape == (8, 8)
@@ -118,13 +118,13 @@ def test_distortions_depend_on_seed_and_task_number_alone():
     distorted = plain.with_distortions()
     assert distorted.images is plain.images and not plain.distorted
     options = dict(way=3, shot=2, query=2)
-    (x, y), later = take(distorted.episodes(tasks=2, seed=5, **options), 2)
-    (plain_x, plain_y), _ = take(plain.episodes(tasks=2, seed=5, **options), 2)
+    (x, y), later = take(distorted.episodes(num_tasks=2, seed=5, **options), 2)
+    (plain_x, plain_y), _ = take(plain.episodes(num_tasks=2, seed=5, **options), 2)
     np.testing.assert_array_equal(x["support_y"], plain_x["support_y"])
     np.testing.assert_array_equal(y, plain_y)
     for part in ("support_x", "query_x"):
         assert (np.abs(x[part] - plain_x[part]).max(axis=(2, 3, 4)) > 0.1).mean() > 0.9  # 1 of 128 is left as it is
-    again = take(distorted.episodes(tasks=1, seed=5, start=2, **options), 2)
+    again = take(distorted.episodes(num_tasks=1, seed=5, start=2, **options), 2)
     np.testing.assert_array_equal(np.concatenate([x["support_x"] for x, _ in again]), later[0]["support_x"])
     assert (later[0]["support_x"][0] != take(distorted.episodes(seed=6, start=2, **options))[0]["support_x"][0]).any()
 
@@ -147,7 +147,7 @@ def grouped(classes):
 
 def groups_of_tasks(classes, **options):
     """The set of groups in each of 300 tasks of 1 shot."""
-    batches = take(classes.episodes(shot=1, query=1, tasks=10, seed=0, **options), 30)
+    batches = take(classes.episodes(shot=1, query=1, num_tasks=10, seed=0, **options), 30)
     drawn = [identities(rows)[:, 0] for x, _ in batches for rows in x["support_x"]]
     return [[classes.groups[index] for index in task] for task in drawn], drawn
 
@@ -165,7 +165,7 @@ def test_tasks_within_groups_draw_one_group_all_equally_often(grouped):
 
 
 def test_a_way_drawn_within_groups_finds_a_group_that_has_it(grouped):
-    for x, _ in take(grouped.episodes(way=(2, 5), shot=1, query=1, tasks=10, seed=0, within_groups=True), 10):
+    for x, _ in take(grouped.episodes(way=(2, 5), shot=1, query=1, num_tasks=10, seed=0, within_groups=True), 10):
         for task in range(10):
             labels = x["support_y"][task]
             drawn = identities(x["support_x"][task])[labels >= 0, 0]
@@ -188,7 +188,7 @@ def test_tasks_within_groups_are_of_one_orientation(grouped):
     images = np.zeros((72, 4, 4, 1), np.uint8)
     images[:, 0, 0, 0] = 255
     marked = ImageClasses(images, grouped.members, grouped.names, grouped.quarter_turns, grouped.groups)
-    for x, _ in take(marked.with_rotations().episodes(way=3, shot=1, query=1, tasks=5, within_groups=True), 4):
+    for x, _ in take(marked.with_rotations().episodes(way=3, shot=1, query=1, num_tasks=5, within_groups=True), 4):
         for task in x["support_x"]:
             assert any(task[:, row, column].all() for row, column in corner.values())
 
@@ -202,7 +202,7 @@ def test_impossible_groups_are_named(classes, grouped):
 
 def test_episodes_of_published_figures_stay_the_same(classes):
     """The draws of seed 7 as the sampler has always made them: other draws would change every figure."""
-    x, y = take(classes.episodes(way=3, shot=1, query=1, tasks=2, seed=7))
+    x, y = take(classes.episodes(way=3, shot=1, query=1, num_tasks=2, seed=7))
     assert identities(x["support_x"]).tolist() == [[[2, 5], [11, 3], [10, 2]], [[6, 5], [2, 5], [10, 3]]]
     assert x["support_y"].tolist() == [[1, 2, 0], [1, 0, 2]] and y.tolist() == [[1, 2, 0], [1, 2, 0]]
 
@@ -217,7 +217,7 @@ def test_episodes_of_published_figures_stay_the_same(classes):
         ({"shot": (3, 1)}, "`shot` must be an int of at least 1, or .low, high.. Received: shot=.3, 1."),
         ({"query": 0}, "`query` must be an int of at least 1"),
         ({"seed": 0.5}, "`seed` must be an int of at least 0"),
-        ({"tasks": 0}, "`tasks` must be an int of at least 1"),
+        ({"num_tasks": 0}, "`num_tasks` must be an int of at least 1"),
     ],
 )
 def test_impossible_counts_are_named(classes, options, message):

@@ -10,7 +10,7 @@ def test_targets_lie_on_sinusoids_of_the_published_ranges():
     """y = A sin(x - phi) is linear in A cos(phi) and A sin(phi): fit both on support and queries together."""
     tasks = datasets.load("sinusoid", "train")
     amplitudes, phases = [], []
-    for x, y in tasks.episodes(shot=10, query=10, tasks=50, seed=0).take(4):
+    for x, y in tasks.episodes(shot=10, query=10, num_tasks=50, seed=0).take(4):
         points = np.concatenate([x["support_x"], x["query_x"]], axis=1)[..., 0]
         targets = np.concatenate([x["support_y"], y], axis=1)[..., 0]
         assert np.abs(points).max() <= 5
@@ -25,7 +25,8 @@ def test_targets_lie_on_sinusoids_of_the_published_ranges():
 
 def test_seed_start_and_subset_fix_the_tasks():
     draw = lambda subset="train", **options: [  # noqa: E731
-        y.numpy() for _, y in datasets.load("sinusoid", subset).episodes(shot=2, query=3, tasks=2, **options).take(3)
+        y.numpy()
+        for _, y in datasets.load("sinusoid", subset).episodes(shot=2, query=3, num_tasks=2, **options).take(3)
     ]
     np.testing.assert_array_equal(draw(seed=1)[2], draw(seed=1, start=2)[0])
     assert (draw(seed=1)[0] != draw(seed=2)[0]).any()
@@ -34,8 +35,10 @@ def test_seed_start_and_subset_fix_the_tasks():
 
 def test_tasks_do_not_depend_on_how_they_are_batched():
     tasks = datasets.load("sinusoid", "train")
-    (whole,) = [y.numpy() for _, y in tasks.episodes(shot=2, query=3, tasks=4, seed=5).take(1)]
-    halves = [next(iter(tasks.episodes(shot=2, query=3, tasks=2, seed=5, shard=(2, i))))[1].numpy() for i in range(2)]
+    (whole,) = [y.numpy() for _, y in tasks.episodes(shot=2, query=3, num_tasks=4, seed=5).take(1)]
+    halves = [
+        next(iter(tasks.episodes(shot=2, query=3, num_tasks=2, seed=5, shard=(2, i))))[1].numpy() for i in range(2)
+    ]
     np.testing.assert_array_equal(np.concatenate(halves), whole)
 
 

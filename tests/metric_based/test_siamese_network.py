@@ -184,7 +184,7 @@ def test_pairs_across_alphabets_are_the_easy_ones():
     model.similarity.set_weights([np.array([[-30.0]]), np.array([4.0])])
     losses = {}
     for within in (False, True):
-        (x, y), *_ = letters.episodes(way=2, shot=1, query=1, tasks=300, seed=0, within_groups=within).take(1)
+        (x, y), *_ = letters.episodes(way=2, shot=1, query=1, num_tasks=300, seed=0, within_groups=within).take(1)
         losses[within] = float(model.compute_gradients(x, y)[0])
     assert losses[False] < 0.4 < np.log(2) < losses[True]
 

@@ -14,7 +14,7 @@ INK = {"glyphs": True, "image_folder": "invert", "omniglot": True, "sinusoid": F
 
 
 def load(name, subset="train", **options):
-    """The tasks of a subset, with a method `episodes(way, shot, query, tasks, seed, ...)`.
+    """The tasks of a subset, with a method `episodes(way, shot, query, num_tasks, seed, ...)`.
 
     Args:
         name: "glyphs", "omniglot", "sinusoid" or "image_folder".

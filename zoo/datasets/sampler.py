@@ -80,7 +80,7 @@ class ImageClasses:
         pixels = self.images[self.members[class_index][number]]
         return np.rot90(pixels, self.quarter_turns[class_index]).astype(np.float32) / 255.0
 
-    def episodes(self, way=5, shot=1, query=15, tasks=1, seed=0, start=0, shard=(1, 0), within_groups=False):
+    def episodes(self, way=5, shot=1, query=15, num_tasks=1, seed=0, start=0, shard=(1, 0), within_groups=False):
         """Endless episodes in the wire format of `zoo.core.episode`, as a tf.data.Dataset of `(x, y)`.
 
         Task number i depends on `seed` and i alone: the same seed gives the same episodes on one machine, from any start.
@@ -90,7 +90,7 @@ class ImageClasses:
             way: classes per task; an int, or (lowest, highest), drawn per task and padded with label -1.
             shot: support images per class; an int or (lowest, highest).
             query: query images per class.
-            tasks: tasks per batch, the meta-batch T.
+            num_tasks: tasks per batch, the meta-batch T.
             seed: int of at least 0.
             start: number of the first batch, to go on after an interruption.
             shard: (number of shards, index): every how many batches one is kept, for distributed training.
@@ -102,7 +102,7 @@ class ImageClasses:
                 `within_groups` where there are no groups. Before anything is drawn.
         """
         ways, shots = _as_range("way", way, 2), _as_range("shot", shot, 1)
-        for name, value in (("query", query), ("tasks", tasks)):
+        for name, value in (("query", query), ("num_tasks", num_tasks)):
             _as_range(name, (value, value), 1)
         _as_range("seed", (seed, seed), 0)
         self._check_counts(ways[1], shots[1], query)
@@ -118,17 +118,17 @@ class ImageClasses:
         )
 
         def sample_batch(number):
-            batch = tf.data.Dataset.range(number * tasks, (number + 1) * tasks).map(sample_task)
-            return batch.padded_batch(tasks, shapes, _PADDING, drop_remainder=True)
+            batch = tf.data.Dataset.range(number * num_tasks, (number + 1) * num_tasks).map(sample_task)
+            return batch.padded_batch(num_tasks, shapes, _PADDING, drop_remainder=True)
 
-        numbers = tf.data.Dataset.range(start, ENDLESS // tasks).shard(*shard)
+        numbers = tf.data.Dataset.range(start, ENDLESS // num_tasks).shard(*shard)
         if padded:
             dataset = numbers.flat_map(sample_batch)
         else:
-            counts = tf.range(tasks, dtype=tf.int64)
+            counts = tf.range(num_tasks, dtype=tf.int64)
             dataset = numbers.map(
                 lambda number: tf.map_fn(
-                    sample_task, number * tasks + counts, fn_output_signature=_task_signature(shapes)
+                    sample_task, number * num_tasks + counts, fn_output_signature=_task_signature(shapes)
                 )
             )
         return drawn_ahead(dataset)

@@ -19,13 +19,13 @@ class SinusoidTasks:
 
     stream: int = 0
 
-    def episodes(self, shot=5, query=5, tasks=25, seed=0, start=0, shard=(1, 0), way=None):
+    def episodes(self, shot=5, query=5, num_tasks=25, seed=0, start=0, shard=(1, 0), way=None):
         """Endless episodes as a tf.data.Dataset of `(x, y)`, all float32: points [T, shot, 1], targets [T, shot, 1].
 
         Args:
             shot: support points per task.
             query: query points per task.
-            tasks: tasks per batch.
+            num_tasks: tasks per batch.
             seed, start, shard: as in `ImageClasses.episodes`.
             way: must be None; here so that every data set is called alike.
 
@@ -34,7 +34,7 @@ class SinusoidTasks:
         """
         if way is not None:
             raise ValueError(f"Sinusoid tasks have no classes: `way` must be None. Received: way={way}")
-        for name, value in (("shot", shot), ("query", query), ("tasks", tasks)):
+        for name, value in (("shot", shot), ("query", query), ("num_tasks", num_tasks)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be an int of at least 1. Received: {name}={value!r}")
 
@@ -46,13 +46,13 @@ class SinusoidTasks:
             return points, amplitude * tf.sin(points - phase)
 
         def sample_batch(number):
-            numbers = number * tasks + tf.range(tasks, dtype=tf.int64)
+            numbers = number * num_tasks + tf.range(num_tasks, dtype=tf.int64)
             spec = tf.TensorSpec([shot + query, 1], tf.float32)
             points, targets = tf.map_fn(sample_task, numbers, fn_output_signature=(spec, spec))
             x = {"support_x": points[:, :shot], "support_y": targets[:, :shot], "query_x": points[:, shot:]}
             return x, targets[:, shot:]
 
-        return drawn_ahead(tf.data.Dataset.range(start, ENDLESS // tasks).shard(*shard).map(sample_batch))
+        return drawn_ahead(tf.data.Dataset.range(start, ENDLESS // num_tasks).shard(*shard).map(sample_batch))
 
 
 def load(subset="train"):

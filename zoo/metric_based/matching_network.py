@@ -49,7 +49,7 @@ class MatchingNetwork(EmbeddingModel):
 
     >>> import zoo
     >>> model = zoo.MatchingNetwork(zoo.backbones.conv4())
-    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=20, shot=1, query=5, tasks=1, seed=0)
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=20, shot=1, query=5, num_tasks=1, seed=0)
     >>> model.compile(optimizer="adam")
     >>> history = model.fit(episodes, steps_per_epoch=100)
     """

@@ -52,7 +52,7 @@ class RelationNetwork(TaskwiseModel):
 
     >>> import zoo
     >>> model = zoo.RelationNetwork(zoo.backbones.relation_encoder(), way=5)
-    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=1, query=5, tasks=4, seed=0)
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=1, query=5, num_tasks=4, seed=0)
     >>> model.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=0.5))
     >>> history = model.fit(episodes, steps_per_epoch=100)
     """

@@ -51,7 +51,7 @@ class SiameseNetwork(EmbeddingModel):
 
     >>> import zoo
     >>> model = zoo.SiameseNetwork(zoo.backbones.conv4(), l2={"similarity": 1e-4})
-    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=20, shot=1, query=1, tasks=2, seed=0)
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=20, shot=1, query=1, num_tasks=2, seed=0)
     >>> model.compile(optimizer="adam")
     >>> history = model.fit(episodes, steps_per_epoch=100)
     """

@@ -67,7 +67,7 @@ class MANN(LabelStreamModel):
 
     >>> import zoo
     >>> model = zoo.MANN(zoo.backbones.pixels((28, 28, 1)), way=5)
-    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=3, query=1, tasks=16, seed=0)
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=3, query=1, num_tasks=16, seed=0)
     >>> model.compile(optimizer="adam")
     >>> history = model.fit(episodes, steps_per_epoch=100)
     """

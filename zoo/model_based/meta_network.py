@@ -75,7 +75,7 @@ class MetaNetwork(TaskwiseModel):
 
     >>> import zoo
     >>> model = zoo.MetaNetwork(zoo.backbones.conv5(filters=32), way=5)
-    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=1, query=10, tasks=1, seed=0)
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=1, query=10, num_tasks=1, seed=0)
     >>> model.compile(optimizer="adam")
     >>> history = model.fit(episodes, steps_per_epoch=100)
     """
@@ -290,8 +290,8 @@ class GradientLSTM(keras.layers.Layer):
                 kept = occupied[chunk - 1]
                 gates += tf.matmul(kept * self.recurrent, hidden, transpose_a=True)
                 cell = kept * cell
-            write, keep, candidate, read = tf.split(gates, 4, axis=0)
-            hidden, cell = lstm_state(write, keep, read, candidate, cell)
+            i, f, u, o = tf.split(gates, 4, axis=0)
+            hidden, cell = lstm_state(i, f, o, u, cell)
         return (tf.matmul(self.output_kernel, hidden, transpose_a=True) + self.output_bias)[0]
 
 

@@ -144,8 +144,7 @@ class LSTMMetaLearner(FastWeightsModel):
         h, c, f, i = state
         inputs = [tf.tile(self.preprocess(loss[None]), [1, tf.size(theta)]), self.preprocess(gradient), h]
         z = tf.matmul(self._meta["kernel"], tf.concat(inputs, axis=0), transpose_a=True)  # [4 hidden, P]
-        into, keep, out, new = tf.split(z + self._meta["bias"][:, None], 4)
-        h, c = lstm_state(into, keep, out, new, c)
+        h, c = lstm_state(*tf.split(z + self._meta["bias"][:, None], 4), c)  # its i, f, o, u; those of theta are below
 
         def gate(name, previous):
             features = tf.concat([h, theta[None], previous[None]], axis=0)  # [hidden + 2, P]

@@ -49,7 +49,7 @@ class MAML(FastWeightsModel):
     >>> import zoo
     >>> backbone = zoo.backbones.strided_conv4()
     >>> model = zoo.MAML(backbone, way=5, num_inner_steps=1, num_inner_steps_test=3, inner_learning_rate=2.0)
-    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=1, query=1, tasks=32, seed=0)
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=1, query=1, num_tasks=32, seed=0)
     >>> model.compile(optimizer="adam")
     >>> history = model.fit(episodes, steps_per_epoch=100)
     """

@@ -56,7 +56,7 @@ class Reptile(FastWeightsModel):
 
     >>> import zoo
     >>> model = zoo.Reptile(zoo.backbones.strided_conv4(scale=True, pooling="flatten"), way=5)
-    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=10, query=1, tasks=5, seed=0)
+    >>> episodes = zoo.datasets.load("glyphs", "train").episodes(way=5, shot=10, query=1, num_tasks=5, seed=0)
     >>> model.compile(optimizer=keras.optimizers.SGD(1.0))
     >>> history = model.fit(episodes, steps_per_epoch=100)
     """

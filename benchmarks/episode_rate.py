@@ -1,6 +1,6 @@
 """Times the episode sampler on one core: images per second of CPU time.
 
-python -m benchmarks.sampler [--dataset=glyphs|omniglot] [--readme=README.md]
+python -m benchmarks.episode_rate [--dataset=glyphs|omniglot] [--readme=README.md]
 """
 
 import sys
@@ -16,9 +16,9 @@ _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot"), "Data 
 _README = flags.DEFINE_string("readme", None, "File to write the table into, between its sampler marks.")
 
 CASES = {
-    "60-way 1-shot, 5 queries, 1 task": {"way": 60, "shot": 1, "query": 5, "tasks": 1},
-    "5-way 1-shot, 15 queries, 4 tasks": {"way": 5, "shot": 1, "query": 15, "tasks": 4},
-    "5-way 1-shot, 1 query, 32 tasks": {"way": 5, "shot": 1, "query": 1, "tasks": 32},
+    "60-way 1-shot, 5 queries, 1 task": {"way": 60, "shot": 1, "query": 5, "num_tasks": 1},
+    "5-way 1-shot, 15 queries, 4 tasks": {"way": 5, "shot": 1, "query": 15, "num_tasks": 4},
+    "5-way 1-shot, 1 query, 32 tasks": {"way": 5, "shot": 1, "query": 1, "num_tasks": 32},
 }
 _BATCHES = 300
 
@@ -31,7 +31,7 @@ def images_per_second(tasks, counts):
     start = time.process_time()
     for _ in range(_BATCHES):
         next(iterator)
-    images = _BATCHES * counts["tasks"] * counts["way"] * (counts["shot"] + counts["query"])
+    images = _BATCHES * counts["num_tasks"] * counts["way"] * (counts["shot"] + counts["query"])
     return images / (time.process_time() - start)
 
 

@@ -1,0 +1,65 @@
+"""Where things live: what CONTRIBUTING says of packages, names and imports."""
+
+import ast
+import collections
+import itertools
+import pathlib
+import sys
+
+import pytest
+
+PACKAGES = ("zoo", "configs", "publishing", "trainers", "studies", "export", "benchmarks")
+# What a package may import; tests may import everything.
+IMPORTS = {
+    "zoo": set(),
+    "configs": set(),
+    "publishing": {"zoo"},
+    "trainers": {"zoo", "publishing"},
+    "studies": {"zoo", "publishing", "trainers", "configs"},
+    "export": {"zoo"},
+    "benchmarks": {"zoo", "publishing", "trainers", "configs", "export"},
+}
+
+
+def modules(package):
+    return sorted(path for path in pathlib.Path(package).rglob("*.py") if path.name != "__init__.py")
+
+
+def imported_packages(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [node.module] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (name.partition(".")[0] for name in names)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_point_one_way(package):
+    for path in modules(package):
+        found = set(imported_packages(path)) & set(PACKAGES) - {package}
+        assert found <= IMPORTS[package], path
+
+
+def test_core_imports_no_method():
+    for path in modules("zoo/core"):
+        assert "_based" not in path.read_text(encoding="utf-8"), path
+
+
+def test_no_two_modules_have_the_same_name():
+    by_name = collections.defaultdict(list)
+    for package in PACKAGES:
+        for path in modules(package):
+            by_name[path.stem].append(str(path))
+    assert {name: paths for name, paths in by_name.items() if len(paths) > 1} == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_is_an_inflection_of_its_neighbour(package):
+    """Neither `evaluate` beside `evaluation`, nor `states` beside `task_state`."""
+    for first, second in itertools.permutations(modules(package), 2):
+        if first.parent == second.parent:
+            assert first.stem != second.stem.rpartition("_")[2] + "s", (first, second)
+            assert "_" in first.stem + second.stem or first.stem[:6] != second.stem[:6], (first, second)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
