@@ -2,8 +2,7 @@
 
 import pathlib
 
-from zoo.datasets.image_files import image_files
-from zoo.datasets.image_folder import subfolders
+from zoo.datasets.image_files import image_files, subfolders
 
 
 def class_folders(folder):

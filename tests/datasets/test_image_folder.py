@@ -1,4 +1,5 @@
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -80,15 +81,134 @@ def test_every_subset_gets_a_class(tmp_path, split, count, expected):
     assert [part.num_classes for part in parts] == expected
 
 
-def test_hidden_and_foreign_files_are_skipped(tmp_path):
+def test_hidden_files_are_skipped_without_a_word(tmp_path, recwarn):
     _write_classes(tmp_path / "train", ["a"])
     _write(tmp_path / "train" / "a" / "2.JPG")
     _write(tmp_path / "train" / "a" / "3.Jpeg")
-    (tmp_path / "train" / "a" / ".4.png").write_bytes(b"no image")
-    (tmp_path / "train" / "a" / "notes.txt").write_text("no image")
-    (tmp_path / "train" / ".git").mkdir()
+    for name in (".4.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (tmp_path / "train" / "a" / name).write_bytes(b"no image")
+    for folder in (tmp_path / ".git", tmp_path / "train" / ".git", tmp_path / "train" / "a" / ".git"):
+        _write(folder / "0.png")
+    _write(tmp_path / "train" / "__MACOSX" / "0.png")
     classes = image_folder.load("train", tmp_path)
     assert classes.names == ("a",) and [len(rows) for rows in classes.members] == [4]
+    assert not recwarn.list
+
+
+def _warning(recwarn):
+    """The one line of the one warning."""
+    (warning,) = recwarn.list
+    assert "\n" not in str(warning.message) and warning.category is UserWarning
+    return str(warning.message)
+
+
+def test_every_known_format_is_read_alike(tmp_path, recwarn):
+    pixels = _half_black_half_white(16)
+    for suffix in ("png", "bmp", "gif", "webp", "JPEG"):
+        _write(
+            tmp_path / "train" / "a" / f"{suffix}.{suffix}", pixels, **({"lossless": True} if suffix == "webp" else {})
+        )
+    images = image_folder.load("train", tmp_path, image_size=4).images
+    assert len(images) == 5 and not recwarn.list
+    assert (images[..., 0].astype(int)[:, :, 0] < 5).all() and (images[..., 0].astype(int)[:, :, 3] > 250).all()
+
+
+def test_files_that_are_not_read_are_counted_aloud(tmp_path, recwarn):
+    """In all subsets, so that the same line comes once however many are loaded."""
+    _write_classes(tmp_path / "train", ["a"])
+    _write_classes(tmp_path / "val", ["b"])
+    for number in range(30):
+        _write(tmp_path / "train" / "a" / f"{number}.TIFF")
+    (tmp_path / "val" / "b" / "notes.txt").write_text("no image")
+    (tmp_path / "val" / "b" / "LICENSE").write_text("no image")
+    for subset in ("train", "validation", "trainval"):
+        recwarn.clear()
+        image_folder.load(subset, tmp_path)
+        assert _warning(recwarn) == (
+            f"{tmp_path}: 32 files in class folders left out, for being none of .png, .jpg, .jpeg, .gif, .bmp, .webp: "
+            "30 .tiff, 1 .txt, 1 without extension"
+        )
+
+
+def test_images_in_no_class_folder_are_counted_aloud(tmp_path, recwarn):
+    _write_classes(tmp_path / "train", ["a"])
+    for number in range(4):
+        _write(tmp_path / f"{number}.png")
+    _write(tmp_path / "train" / "loose.png")
+    image_folder.load("train", tmp_path)
+    assert _warning(recwarn).endswith("5 images in no class folder left out: 0.png, 1.png, 2.png and 2 more")
+
+
+def test_folders_in_class_folders_and_links_belong_to_the_class(tmp_path, recwarn):
+    _write_classes(tmp_path / "train" / "a", ["x", "y/z"])
+    _write_classes(tmp_path / "elsewhere", ["pictures"], num_images=3)
+    (tmp_path / "train" / "b").symlink_to(tmp_path / "elsewhere" / "pictures")
+    (tmp_path / "train" / "a" / "again").symlink_to(tmp_path / "train" / "a")  # without end if followed for ever
+    with pytest.warns(UserWarning, match="its other folders are left out: elsewhere"):
+        classes = image_folder.load("train", tmp_path)
+    assert classes.names == ("a", "b") and [len(rows) for rows in classes.members] == [4, 3]
+    assert classes.images[:, 0, 0, 0].tolist() == [0, 1, 10, 11, 0, 1, 2]  # by path: x, then y/z
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [("Train", "Val", "Test"), ("TRAIN", "Valid", "TEST"), ("training", "Validation", "Testing")],
+)
+def test_folders_of_subsets_in_other_spellings(tmp_path, folders, recwarn):
+    for folder, name in zip(folders, "abc"):
+        _write_classes(tmp_path / folder, [name])
+    parts = [image_folder.load(subset, tmp_path).names for subset in ("train", "validation", "test")]
+    assert parts == [("a",), ("b",), ("c",)] and not recwarn.list
+
+
+def test_a_class_may_be_called_train(tmp_path, recwarn):
+    _write_classes(tmp_path, ["bus", "car", "train", "test"])
+    loaded = [image_folder.load(subset, tmp_path).names for subset in ("train", "validation", "test")]
+    assert sorted(sum(loaded, ())) == ["bus", "car", "test", "train"] and not recwarn.list
+
+
+def test_folders_beside_those_of_subsets_are_named(tmp_path, recwarn):
+    for subset, name in (("train", "a"), ("val", "b"), ("test", "c")):
+        _write_classes(tmp_path / subset, [name])
+    _write_classes(tmp_path, ["bus", "car"])
+    assert image_folder.load("train", tmp_path).names == ("a",)
+    assert _warning(recwarn) == (
+        f"{tmp_path} has the folders of subsets, train, val, test: its other folders are left out: bus, car"
+    )
+
+
+def test_folders_that_are_neither_classes_nor_subsets_are_explained(tmp_path):
+    _write_classes(tmp_path / "test", ["a", "b"])
+    _write_classes(tmp_path, ["bus", "car"])
+    message = "'train' among them. Received: test with folders inside, beside bus, car"
+    with pytest.raises(ValueError, match=message):
+        image_folder.load("train", tmp_path)
+    _write_classes(tmp_path, ["train"])
+    with pytest.raises(ValueError, match="test with folders inside, beside bus, car, train"):
+        image_folder.load("train", tmp_path)
+
+
+def test_an_animation_gives_its_first_frame(tmp_path):
+    frames = [Image.fromarray(np.full((8, 8), level, np.uint8)) for level in (200, 10, 90)]
+    options = {"suffix": ".gif", "save_options": {"save_all": True, "append_images": frames[1:]}}
+    assert (_single(tmp_path, frames[0], **options) == 200).all()
+
+
+def test_four_colours_of_print_and_a_palette_with_transparency(tmp_path):
+    cyan = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
+    image = _single(tmp_path / "print", cyan, suffix=".jpg", channels=3, save_options={"quality": 95})
+    np.testing.assert_allclose(image[0, 0].astype(int), [0, 255, 255], atol=3)
+    palette = Image.fromarray(_half_black_half_white(8)).convert("P")
+    options = {"suffix": ".png", "save_options": {"transparency": 0}}  # the black half
+    assert _single(tmp_path / "palette", palette, invert=True, **options)[0, :, 0].tolist() == [0] * 4
+
+
+def test_a_large_picture_is_read_without_a_warning_and_a_huge_one_named(tmp_path, monkeypatch, recwarn):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    assert (_single(tmp_path, np.full((8, 8), 7, np.uint8)) == 7).all() and not recwarn.list
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(ValueError, match=r"0\.png cannot be read as an image: .*64 pixels.*limit of 40 pixels"):
+        image_folder.load("train", tmp_path)
 
 
 def test_resizing_averages_and_invert_turns_the_polarity(tmp_path):
@@ -145,8 +265,17 @@ def test_exif_orientation_is_applied(tmp_path):
     "options, message",
     [
         ({"subset": "all"}, "must be one of ('train', 'validation', 'trainval', 'test'). Received: subset='all'"),
+        ({"image_size": "28"}, "`image_size` must be an int of at least 1. Received: image_size='28'"),
+        ({"image_size": 28.0}, "Received: image_size=28.0"),
+        ({"split": "6:2:2"}, "sum 1. Received: split='6:2:2'"),
+        ({"split": ("a", "b", "c")}, "three positive fractions"),
+        ({"split_seed": -1}, "`split_seed` must be an int of at least 0. Received: split_seed=-1"),
+        ({"invert": "no"}, "`invert` must be True or False. Received: invert='no'"),
+        ({"distortions": 1}, "`distortions` must be True or False. Received: distortions=1"),
+        ({"on_error": "ignore"}, "`on_error` must be one of ('raise', 'skip'). Received: on_error='ignore'"),
+        ({"root": 5}, "Received: root=5"),
         ({"channels": 4}, "`channels` must be 1 or 3. Received: channels=4"),
-        ({"image_size": 0}, "`image_size` must be at least 1 pixel. Received: image_size=0"),
+        ({"image_size": 0}, "`image_size` must be an int of at least 1. Received: image_size=0"),
         ({"root": None}, "Received: root=None"),
         ({"split": (0.5, 0.5, 0.5)}, "sum 1. Received: split=(0.5, 0.5, 0.5)"),
         ({"split": (1.0, 0.0, 0.0)}, "three positive fractions"),
@@ -157,6 +286,12 @@ def test_options_out_of_range(tmp_path, options, message):
     _write_classes(tmp_path, ["a", "b", "c"])
     with pytest.raises(ValueError, match=re.escape(message)):
         image_folder.load(**{"root": tmp_path, **options})
+
+
+def test_a_root_in_the_home_folder(tmp_path, monkeypatch):
+    _write_classes(tmp_path / "data" / "train", ["a"])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert image_folder.load("train", "~/data").names == ("a",)
 
 
 def test_root_that_is_not_there(tmp_path):
@@ -178,7 +313,9 @@ def test_too_few_classes_to_split(tmp_path):
 
 def test_subset_without_its_folder(tmp_path):
     _write_classes(tmp_path / "train", ["a"])
-    with pytest.raises(ValueError, match="folder 'train' but none for subset='test'"):
+    with pytest.raises(
+        ValueError, match="must have a folder for subset='test', called test or testing. Received: .* train"
+    ):
         image_folder.load("test", tmp_path)
 
 
@@ -211,14 +348,51 @@ def test_class_with_one_image(tmp_path):
         image_folder.load("train", tmp_path)
 
 
-def test_broken_images(tmp_path):
-    _write_classes(tmp_path / "train", ["a"])
-    broken = tmp_path / "train" / "a" / "broken.png"
-    broken.write_bytes(b"no image at all")
-    with pytest.raises(ValueError, match=r"broken\.png cannot be read as an image: UnidentifiedImageError"):
-        image_folder.load("train", tmp_path)
+def _break_images(tmp_path):
+    _write_classes(tmp_path / "train", ["a", "b"], num_images=3)
+    folder = tmp_path / "train" / "a"
     noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
-    _write(broken, noise)
-    broken.write_bytes(broken.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"broken\.png cannot be read as an image: OSError: .*truncated"):
+    _write(folder / "truncated.png", noise)
+    (folder / "truncated.png").write_bytes((folder / "truncated.png").read_bytes()[:1000])
+    (folder / "unknown.png").write_bytes(b"no image at all")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+
+
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("empty", "cannot be read as an image: it is empty"),
+        ("truncated", "cannot be read as an image: OSError: .*truncated"),
+        ("unknown", "cannot be read as an image: UnidentifiedImageError: cannot identify image file$"),
+        ("gone", "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_broken_image_is_named(tmp_path, name, reason):
+    _break_images(tmp_path)
+    for other in {"empty", "truncated", "unknown", "gone"} - {name}:
+        (tmp_path / "train" / "a" / f"{other}.png").unlink()
+    with pytest.raises(ValueError, match=rf"{name}\.png {reason}"):
         image_folder.load("train", tmp_path)
+
+
+def test_broken_images_are_counted_or_left_out(tmp_path, recwarn):
+    _break_images(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"empty\.png cannot .*\(and 3 files more; `on_error` 'skip' leaves them out\)"
+    ):
+        image_folder.load("train", tmp_path)
+    recwarn.clear()
+    classes = image_folder.load("train", tmp_path, on_error="skip")
+    assert [len(rows) for rows in classes.members] == [3, 3]
+    assert classes.images[:, 14, 14, 0].tolist() == [0, 1, 2, 10, 11, 12]
+    names = ", ".join(f"train/a/{name}.png" for name in ("empty", "gone", "truncated"))
+    assert _warning(recwarn) == f"{tmp_path}: 4 files that cannot be read left out: {names} and 1 more"
+    for number in range(2):
+        (tmp_path / "train" / "a" / f"{number}.png").unlink()
+    with pytest.raises(ValueError, match="at least 2 images. Received: class 'a' with 1"):
+        image_folder.load("train", tmp_path, on_error="skip")
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

@@ -129,7 +129,7 @@ def test_a_run_that_took_no_step_takes_the_data_as_it_is_now(tmp_path):
 @pytest.mark.parametrize(
     "test_classes, message",
     [
-        ([], "folder 'train' but none for subset='test'"),
+        ([], "must have a folder for subset='test', called test or testing"),
         (["f"], "'test' cannot give the episodes of `config.evaluation.protocols.2way`: `way` must be at most"),
     ],
 )

@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import warnings
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -10,16 +11,39 @@ from PIL import Image, ImageOps
 # What a file may be called, and what it may hold: no format that runs a program or reads other files.
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+_LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini", "__macosx")
 _SIXTEEN_BITS = 257  # 65535 is 255 * 257
+
+
+def subfolders(folder):
+    """The folders in a folder, hidden ones left out, sorted."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
 
 
 def image_files(folder):
     """The image files of a folder, hidden ones left out, sorted."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
-    )
+    return sorted(path for path in folder.iterdir() if _is_image(path.name) and path.is_file())
+
+
+def files_below(folder):
+    """(images, other files) of a folder and of the folders in it, hidden ones left out, sorted. Links are followed."""
+    images, others, seen = [], [], set()
+    for path, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(path)
+        folders[:] = [] if real in seen else [name for name in folders if not _is_hidden(name)]
+        for name in () if real in seen else names:  # a link to a folder that holds it has no end
+            if not _is_hidden(name):
+                (images if _is_image(name) else others).append(pathlib.Path(path, name))
+        seen.add(real)
+    return sorted(images), sorted(others)
+
+
+def _is_image(name):
+    return os.path.splitext(name)[1].lower() in EXTENSIONS and not _is_hidden(name)
+
+
+def _is_hidden(name):
+    return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS
 
 
 def open_image(file):
@@ -32,13 +56,18 @@ def open_image(file):
         ValueError: where it cannot be read to its end as one of FORMATS.
     """
     name = "The file" if isinstance(file, bytes) else os.fspath(file)
-    data = file if isinstance(file, bytes) else pathlib.Path(file).read_bytes()
+    try:
+        data = file if isinstance(file, bytes) else pathlib.Path(file).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {error.strerror}") from error
     if not data:
         raise ValueError(f"{name} cannot be read as an image: it is empty (0 bytes)")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as stored:
-            stored.load()
-            image = ImageOps.exif_transpose(stored)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of half the pixels that Pillow refuses
+            with Image.open(io.BytesIO(data), formats=FORMATS) as stored:
+                stored.load()
+                image = ImageOps.exif_transpose(stored)
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble on
         text = str(error).partition(" <_io.BytesIO")[0]  # Pillow names the stream, which says nothing
         raise ValueError(f"{name} cannot be read as an image: {type(error).__name__}: {text}") from error
