@@ -222,14 +222,19 @@ METHODS = [
     Method(
         "mann",
         lambda: zoo.MANN(
-            zoo.backbones.pixels(IMAGE_SHAPE), WAY, memory_slots=8, memory_width=6, num_read_heads=2, controller_size=16
+            zoo.backbones.pixels(IMAGE_SHAPE),
+            WAY,
+            memory_slots=16,
+            memory_width=6,
+            num_read_heads=2,
+            controller_size=16,
         ),
         transductive=False,
         variable_way=False,
         state={
-            "memory": (8, 6),
-            "usage": (8,),
-            "read_weights": (2, 8),
+            "memory": (16, 6),
+            "usage": (16,),
+            "read_weights": (2, 16),
             "read": (12,),
             "h": (16,),
             "c": (16,),

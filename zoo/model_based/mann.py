@@ -6,11 +6,9 @@ import tensorflow as tf
 from zoo.model_based.label_stream import LabelStreamModel, dense, where_usable
 
 SLOT_CHOICES = ("shared", "one_per_head")
+WRITE_GATES = ("per_head", "scalar")
 # Not 0: the cosine with an unwritten slot needs a direction.
 _EMPTY = 1e-6
-# Slots that were never written to have the same usage but for rounding, which must not choose between them: a slot counts
-# as this much more used than the one before it.
-_USAGE_ORDER = 1e-5
 
 
 @keras.saving.register_keras_serializable("metazoa")
@@ -23,7 +21,7 @@ class MANN(LabelStreamModel):
 
         h_t, c_t  = LSTM([x_t; y_{t-1}; r_{t-1}], h_{t-1}, c_{t-1})
         k_t       = tanh(W_k h_t + b_k)                      a key per head
-        s_t       = sigmoid(W_s h_t + b_s)                   a write gate per head
+        s_t       = sigmoid(W_s h_t + b_s)                   a write gate per head, or sigmoid(alpha): one number
         w_lu      = 1 at the R least used slots by w_u_{t-1}, 0 elsewhere
         w_w_t     = s_t w_r_{t-1} + (1 - s_t) w_lu
         M_t(i)    = M_{t-1}(i), or 0 for the least used slot,  +  sum over heads of w_w_t(i) k_t
@@ -32,8 +30,8 @@ class MANN(LabelStreamModel):
         w_u_t     = gamma w_u_{t-1} + sum over heads of w_r_t + sum over heads of w_w_t
         p(y_t)    = softmax(W_o [h_t; r_t] + b_o)
 
-    At the start M is 1e-6 everywhere, and w_r and w_u are at the first slot. Of slots of equal usage, up to rounding, the first
-    are the least used.
+    At the start M is 1e-6 everywhere, and w_r and w_u are at the first slot. Of slots of equal usage the first are the least
+    used. Equal are those with one past, such as all that were never chosen, so that no answer depends on which of them is taken.
     No gradient flows through the choice of slots.
 
     Task state: `memory` float32 [T, slots, width], `usage` [T, slots], `read_weights` [T, R, slots], `read` [T, R * width],
@@ -41,7 +39,8 @@ class MANN(LabelStreamModel):
     strings `codes` [T, way, 25]. Not transductive: each query is one step of its own from the state after the support set,
     and writes nothing for the others. With a backbone whose BatchNorm uses batch statistics it is.
 
-    Differs from the paper: the loss of a task is the mean over its presentations, queries included, and not the sum over the
+    Differs from the paper: the write gate is computed from h_t, one per head, as in public code; the paper's is one learned
+    number, `write_gate="scalar"`. The loss of a task is the mean over its presentations, queries included, and not the sum over the
     stream; classes without support have probability 0 at a query; the images may pass any backbone (the paper's is
     `zoo.backbones.pixels`). The paper does not say how the weights start: here the recurrent ones orthogonal, those of the label
     N(0, 0.6), the others as Keras starts them.
@@ -58,9 +57,10 @@ class MANN(LabelStreamModel):
         feed_read: whether r_{t-1} is an input to the LSTM, as the paper's text says; its equation does not show it.
         least_used_slots: "shared" as in the paper: every head writes to all of the R least used slots; "one_per_head", as in
             public code: head j writes to the j-th least used.
+        write_gate: "per_head", computed at every step; "scalar" as in the paper, sigmoid(alpha) with a learned alpha, 0 at first.
 
     Raises:
-        ValueError: for an unknown `label_encoding` or `least_used_slots`; for fewer slots than heads; without `way` for one-hot
+        ValueError: for an unknown `label_encoding`, `least_used_slots` or `write_gate`; for fewer slots than heads; without `way` for one-hot
             labels; for inputs of a wrong rank, shape, dtype or label.
 
     Example:
@@ -84,10 +84,13 @@ class MANN(LabelStreamModel):
         usage_decay=0.99,
         feed_read=True,
         least_used_slots="shared",
+        write_gate="per_head",
         **kwargs,
     ):
         if least_used_slots not in SLOT_CHOICES:
             raise ValueError(f"`least_used_slots` must be one of {SLOT_CHOICES}. Received: {least_used_slots!r}")
+        if write_gate not in WRITE_GATES:
+            raise ValueError(f"`write_gate` must be one of {WRITE_GATES}. Received: write_gate={write_gate!r}")
         if memory_slots < num_read_heads:
             raise ValueError(
                 f"`memory_slots` must be at least `num_read_heads`, {num_read_heads}. Received: memory_slots={memory_slots}"
@@ -101,7 +104,11 @@ class MANN(LabelStreamModel):
         self.feed_read = feed_read
         self.least_used_slots = least_used_slots
         self.key_layer = dense(read_size, controller_size, name="key")
-        self.write_gate_layer = dense(num_read_heads, controller_size, name="write_gate")
+        self.write_gate = write_gate
+        if write_gate == "per_head":
+            self.write_gate_layer = dense(num_read_heads, controller_size, name="write_gate")
+        else:
+            self.alpha = self.add_weight(name="alpha", shape=(), initializer="zeros")
 
     def initial_state(self, num_tasks):
         dtype, heads, width = self.compute_dtype, self.num_read_heads, self.memory_width
@@ -120,7 +127,7 @@ class MANN(LabelStreamModel):
         recurrent = tf.concat([state["h"], state["read"]], axis=-1) if self.feed_read else state["h"]
         h, c = self.lstm(inputs, recurrent, state["c"])
         keys = tf.reshape(tf.tanh(self.key_layer(h)), [-1, self.num_read_heads, self.memory_width])  # [T, R, width]
-        gate = tf.sigmoid(self.write_gate_layer(h))[..., None]  # [T, R, 1]
+        gate = self._gate(h)
         least_used, erased = self._least_used(state["usage"])
         write_weights = gate * state["read_weights"] + (1 - gate) * least_used  # [T, R, slots]
         if usable is not None:  # the weights are masked, and not the memory, which is ten times as large
@@ -140,10 +147,16 @@ class MANN(LabelStreamModel):
         }
         return {"memory": memory, **where_usable(usable, others, state)}
 
+    def _gate(self, h):
+        """The share of a write that goes where was read: [T, R, 1] or [1, 1, 1]."""
+        if self.write_gate == "per_head":
+            return tf.sigmoid(self.write_gate_layer(h))[..., None]
+        return tf.sigmoid(tf.reshape(self.alpha, [1, 1, 1]))
+
     def _least_used(self, usage):
         """Ones at the slots to write to [T, 1 or R, slots], and at the one slot to erase first [T, slots]."""
-        order = _USAGE_ORDER * tf.range(self.memory_slots, dtype=usage.dtype)
-        slots = tf.math.top_k(-tf.stop_gradient(usage) - order, self.num_read_heads).indices  # [T, R], least used first
+        # Of equal values `top_k` takes the first.
+        slots = tf.math.top_k(-tf.stop_gradient(usage), self.num_read_heads).indices  # [T, R], least used first
         one_hot = tf.one_hot(slots, self.memory_slots, dtype=usage.dtype)  # [T, R, slots]
         shared = self.least_used_slots == "shared"
         return (tf.reduce_sum(one_hot, axis=1, keepdims=True) if shared else one_hot), one_hot[:, 0]
@@ -160,6 +173,7 @@ class MANN(LabelStreamModel):
             "usage_decay": self.usage_decay,
             "feed_read": self.feed_read,
             "least_used_slots": self.least_used_slots,
+            "write_gate": self.write_gate,
         }
 
 
