@@ -3,12 +3,15 @@
 import json
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from export.editable_states import SIDECAR_FILE
+from export.graph_checks import append_rows, require
 from export.preprocessing import decode_images
-from export.saved_model import check_graph
+from export.saved_model import TOLERANCE, ExportError, check_graph, reload_and_answer
+from export.serving_files import write_server_samples, write_warmup
 from export.versions import choose_version, new_version
 
 _IMAGE_FEATURE = "image/encoded"
@@ -18,8 +21,9 @@ def freeze(model, support_images, support_labels, class_names, output_dir, versi
     """Adapts a model and writes it as a SavedModel of its own, `<output_dir>/<version>/`.
 
     Signatures: `serving_default`, images float32 [B, H, W, C] -> `probabilities` float32 [B, N], `labels` int64 [B]; and
-    `classify`, a real Classify signature: tf.Example protos with the file in "image/encoded" -> `classes` string [B, N],
-    `scores` float32 [B, N]. Each image of a request is answered alone, also by a transductive model.
+    for images of 1 or 3 channels `classify`, a real Classify signature: tf.Example protos with the file in "image/encoded" ->
+    `classes` string [B, N], `scores` float32 [B, N]. Each image of a request is answered alone, also by a transductive model. A fresh process without
+    this package gave the same answers before the folder got its name.
 
     Args:
         model: a FewShotModel for classification with a fixed `way`.
@@ -32,52 +36,123 @@ def freeze(model, support_images, support_labels, class_names, output_dir, versi
         The version folder, a pathlib.Path.
 
     Raises:
-        ValueError: for another model, labels without a name, more names than the model has classes, or a version that exists.
+        ValueError: for another model, images of another shape, labels without a name, more names than the model has
+            classes, or a version that exists.
+        ExportError: where the reloaded answers differ.
     """
     check_freezable(model)
+    images, labels = _checked_support(model, support_images, support_labels, class_names)
+    version = choose_version(output_dir, version)
+    frozen = _FrozenModel(model, model.adapt(images, labels), class_names, invert)
+    check_graph(frozen.signatures)
+    name = pathlib.Path(output_dir).resolve().name
+    with new_version(output_dir, version) as folder:
+        tf.saved_model.save(frozen.module, str(folder), signatures=frozen.signatures)
+        if "classify" in frozen.signatures:
+            _mark_classify(folder)
+        sidecar = {
+            "method": type(model).__name__,
+            "frozen": True,
+            "classes": list(class_names),
+            "input_shape": list(model.input_shape),
+            "inputs": "float32 from 0 to 1",
+        }
+        (folder / SIDECAR_FILE).write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
+        requests = _verify(frozen, folder, model.input_shape)
+        warmup = {"serving_default": {"images": requests["images"][:1]}}
+        write_warmup(folder, name, warmup, requests.get("inputs", [])[:1])
+    write_server_samples(output_dir, name)
+    return pathlib.Path(output_dir) / str(version)
+
+
+def _checked_support(model, images, labels, class_names):
+    """The support set as one task. Raises ValueError where it does not fit the model or the names."""
     if not 2 <= len(class_names) <= model.way:
         raise ValueError(f"`class_names` must be 2 to {model.way} names. Received: {len(class_names)}")
-    labels = tf.constant(support_labels, tf.int64)[None]
-    if sorted(set(labels.numpy()[0])) != list(range(len(class_names))):
+    images, labels = tf.convert_to_tensor(images, tf.float32), tf.convert_to_tensor(labels, tf.int64)
+    if labels.shape.rank != 1 or images.shape != (labels.shape[0], *model.input_shape):
         raise ValueError(
-            f"`support_labels` must show every class from 0 to {len(class_names) - 1}. Received: {labels[0]}"
+            f"`support_images` must be [S, {', '.join(map(str, model.input_shape))}], with S `support_labels`. "
+            f"Received: shapes {images.shape} and {labels.shape}"
         )
-    state = model.adapt(tf.constant(support_images, tf.float32)[None], labels)
-    module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
-    module.state = {name: tf.Variable(value, trainable=False) for name, value in state.items()}
-    names = tf.constant(list(class_names))
+    if sorted(set(labels.numpy())) != list(range(len(class_names))):
+        raise ValueError(
+            f"`support_labels` must show every class from 0 to {len(class_names) - 1}. Received: {labels.numpy()}"
+        )
+    return images[None], labels[None]
 
-    def probabilities(images):
-        batch = tf.shape(images)[0]
-        states = {name: tf.repeat(tf.convert_to_tensor(value), batch, axis=0) for name, value in module.state.items()}
-        logits = model.predict_with(states, images[:, None])[:, 0, : len(class_names)]  # a task for each image
+
+class _FrozenModel:
+    """An adapted model as functions of tensors, with its task state as a constant."""
+
+    def __init__(self, model, state, class_names, invert):
+        self._model, self._invert = model, invert
+        self._num_classes = len(class_names)
+        self.module = tf.Module()
+        self.module.weights = [variable.value for variable in model.variables]
+        self.module.state = {name: tf.Variable(value, trainable=False) for name, value in state.items()}
+        self._names = tf.constant(list(class_names))
+        images = tf.TensorSpec((None, *model.input_shape), tf.float32, name="images")
+        examples = tf.TensorSpec([None], tf.string, name="inputs")
+        self.signatures = {"serving_default": tf.function(self.predict, autograph=False).get_concrete_function(images)}
+        if model.input_shape[-1] in (1, 3):
+            self.signatures["classify"] = tf.function(self.classify, autograph=False).get_concrete_function(examples)
+
+    def predict(self, images):
+        probabilities = self.probabilities(images)
+        return {"probabilities": probabilities, "labels": tf.argmax(probabilities, axis=-1)}
+
+    def classify(self, inputs):
+        with tf.control_dependencies(
+            [require(tf.equal(tf.rank(inputs), 1), "`inputs` must be [B] tf.Examples.", inputs)]
+        ):
+            inputs = tf.identity(inputs)
+        parsed = tf.io.parse_example(inputs, {_IMAGE_FEATURE: tf.io.FixedLenFeature([], tf.string)})
+        images = decode_images(parsed[_IMAGE_FEATURE][:, None], self._model.input_shape, self._invert)[:, 0]
+        return {
+            "classes": tf.tile(self._names[None], [tf.shape(inputs)[0], 1]),
+            "scores": self.probabilities(images),
+        }
+
+    def probabilities(self, images):
+        """float32 [B, H, W, C] -> float32 [B, N], each image answered alone."""
+        size = ", ".join(map(str, self._model.input_shape))
+        fits = tf.reduce_all(tf.equal(tf.shape(images)[1:], self._model.input_shape))
+        with tf.control_dependencies([require(fits, f"`images` must be [B, {size}].", images)]):
+            batch = tf.shape(images)[0]
+            # Ops of the network may not take zero rows: ask about one blank image, and drop the answer.
+            tasks = append_rows(tf.identity(images)[None], tf.cast(tf.equal(batch, 0), tf.int32))[0][:, None]
+        states = {
+            name: tf.repeat(tf.convert_to_tensor(value), tf.shape(tasks)[0], axis=0)
+            for name, value in self.module.state.items()
+        }
+        logits = self._model.predict_with(states, tasks)[:batch, 0, : self._num_classes]
         return tf.nn.softmax(logits)
 
-    def predict(images):
-        values = probabilities(images)
-        return {"probabilities": values, "labels": tf.argmax(values, axis=-1)}
 
-    def classify(inputs):
-        parsed = tf.io.parse_example(inputs, {_IMAGE_FEATURE: tf.io.FixedLenFeature([], tf.string)})
-        images = decode_images(parsed[_IMAGE_FEATURE][:, None], model.input_shape, invert)[:, 0]
-        return {"classes": tf.tile(names[None], [tf.shape(images)[0], 1]), "scores": probabilities(images)}
+def _verify(frozen, folder, input_shape):
+    """Raises ExportError unless a fresh process answers from `folder` as the Python model does; the requests it answered."""
+    images = np.random.default_rng(0).random((3, *input_shape), dtype=np.float32)
+    requests = {"images": images}
+    expected = {"serving_default/probabilities": frozen.predict(images)["probabilities"].numpy()}
+    if "classify" in frozen.signatures:
+        files = [tf.io.encode_png(tf.cast(255 * image, tf.uint8)).numpy() for image in images]
+        requests["inputs"] = np.array([example_of(file) for file in files])
+        expected["classify/scores"] = frozen.classify(requests["inputs"])["scores"].numpy()
+    answers = reload_and_answer(folder, requests)
+    for name, value in expected.items():
+        difference = float(np.max(np.abs(answers[name] - value), initial=0.0))
+        if not difference <= TOLERANCE:
+            raise ExportError(
+                f"The reloaded {name} must be the model's within {TOLERANCE}. Received: difference {difference}"
+            )
+    return requests
 
-    image_spec = tf.TensorSpec((None, *model.input_shape), tf.float32, name="images")
-    signatures = {
-        "serving_default": tf.function(predict, autograph=False).get_concrete_function(image_spec),
-        "classify": tf.function(classify, autograph=False).get_concrete_function(
-            tf.TensorSpec([None], tf.string, name="inputs")
-        ),
-    }
-    check_graph(signatures)
-    version = choose_version(output_dir, version)
-    with new_version(output_dir, version) as folder:
-        tf.saved_model.save(module, str(folder), signatures=signatures)
-        _mark_classify(folder)
-        sidecar = {"method": type(model).__name__, "frozen": True, "classes": list(class_names)}
-        (folder / SIDECAR_FILE).write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
-    return pathlib.Path(output_dir) / str(version)
+
+def example_of(file):
+    """The bytes of an image file as the tf.Example that the Classify signature takes, serialized."""
+    feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[file]))
+    return tf.train.Example(features=tf.train.Features(feature={_IMAGE_FEATURE: feature})).SerializeToString()
 
 
 def check_freezable(model):

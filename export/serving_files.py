@@ -2,6 +2,7 @@
 
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
@@ -9,15 +10,16 @@ MODELS_FILE = "models.config"
 BATCHING_FILE = "batching_params.pbtxt"
 
 
-def write_warmup(folder, model_name, requests):
+def write_warmup(folder, model_name, requests, examples=()):
     """Writes one request per signature, which the server answers before it takes real ones: the slow first call is over then.
 
     Args:
         folder: version folder of an export.
         model_name: name of the model on the server.
         requests: {signature: {input: array}}; each must be answered, since a record that fails, fails the load.
+        examples: serialized tf.Examples for the Classify signature `classify`; none where the model has no such signature.
     """
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+    from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_log_pb2
 
     path = pathlib.Path(folder) / WARMUP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,16 +32,28 @@ def write_warmup(folder, model_name, requests):
                 request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())
+        for example in examples:
+            request = classification_pb2.ClassificationRequest()
+            request.model_spec.name = model_name
+            request.model_spec.signature_name = "classify"
+            request.input.example_list.examples.add().ParseFromString(example)
+            log = prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=request))
+            writer.write(log.SerializeToString())
 
 
 def read_warmup(folder):
-    """The warm-up requests of a version folder: {signature: {input: array}}."""
+    """The warm-up requests of a version folder: {signature: {input: array}}; `inputs` are serialized tf.Examples."""
     from tensorflow_serving.apis import prediction_log_pb2
 
     requests = {}
     for record in tf.data.TFRecordDataset(str(pathlib.Path(folder) / WARMUP_FILE)).as_numpy_iterator():
-        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        request = log.classify_log.request if log.HasField("classify_log") else log.predict_log.request
+        if log.HasField("classify_log"):
+            examples = [example.SerializeToString() for example in request.input.example_list.examples]
+            inputs = {"inputs": np.array(examples, dtype=object)}
+        else:
+            inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
         requests[request.model_spec.signature_name] = inputs
     return requests
 

@@ -6,10 +6,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 import zoo
-from export.frozen import freeze
+from export import frozen as frozen_module
+from export import saved_model, serving_files
+from export.frozen import example_of, freeze
 from tests import descriptors
 from tests.binaries import run
 from tests.descriptors import WAY, episode
+from tests.export import test_c_api
 from tests.export.image_files import write_folder
 
 NAMES = ["alpha", "beta", "gamma"]
@@ -32,16 +35,14 @@ def test_each_image_is_answered_as_the_adapted_model_answers_it_alone(frozen):
     np.testing.assert_array_equal(answers["labels"], expected.argmax(axis=-1))
 
 
-def example_of(image):
-    encoded = tf.io.encode_png(tf.cast(255 * tf.clip_by_value(image, 0, 1), tf.uint8)).numpy()
-    feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))
-    return tf.train.Example(features=tf.train.Features(feature={"image/encoded": feature})).SerializeToString()
+def example(image):
+    return example_of(tf.io.encode_png(tf.cast(255 * tf.clip_by_value(image, 0, 1), tf.uint8)).numpy())
 
 
 def test_the_classify_signature_names_the_classes(frozen):
     model, x, folder = frozen
     loaded = tf.saved_model.load(str(folder))
-    answers = loaded.signatures["classify"](inputs=tf.constant([example_of(image) for image in x["query_x"][0]]))
+    answers = loaded.signatures["classify"](inputs=tf.constant([example(image) for image in x["query_x"][0]]))
     pixels = tf.floor(255 * tf.clip_by_value(x["query_x"][0], 0, 1)) / 255
     expected = loaded.signatures["serving_default"](images=pixels)["probabilities"]
     np.testing.assert_allclose(answers["scores"], expected, rtol=1e-3, atol=1e-4)
@@ -51,6 +52,53 @@ def test_the_classify_signature_names_the_classes(frozen):
     assert method == "tensorflow/serving/classify"
 
 
+def test_no_images_is_an_empty_answer(frozen):
+    _, x, folder = frozen
+    loaded = tf.saved_model.load(str(folder))
+    empty = loaded.signatures["serving_default"](images=x["query_x"][0, :0])
+    assert empty["probabilities"].shape == (0, WAY) and empty["labels"].shape == (0,)
+    named = loaded.signatures["classify"](inputs=tf.zeros([0], tf.string))
+    assert named["scores"].shape == (0, WAY) and named["classes"].shape == (0, WAY)
+
+
+def test_images_of_another_shape_are_invalid_arguments(frozen, tmp_path):
+    """Through the C API, as a server asks: it feeds any shape, and pixels of [2, 256] were answered in a scrambled order."""
+    _, _, folder = frozen
+    rng = np.random.default_rng(0)
+    shapes = [(2, 256), (2, 8, 32, 1), (2, 16, 16), (16, 16, 1), (), (2, 16, 16, 1, 1), (2, 16, 16, 1)]
+    requests = {str(number): rng.random(shape).astype(np.float32) for number, shape in enumerate(shapes)}
+    codes = test_c_api.run(folder, [["serving_default", {"images": key}] for key in requests], requests, tmp_path)[
+        "codes"
+    ]
+    assert codes.tolist() == [test_c_api.INVALID_ARGUMENT] * (len(shapes) - 1) + [test_c_api.OK]
+
+
+def test_warm_up_requests_of_both_apis_are_answered(frozen):
+    _, _, folder = frozen
+    requests, loaded = serving_files.read_warmup(folder), tf.saved_model.load(str(folder))
+    assert set(requests) == {"serving_default", "classify"}
+    for signature, inputs in requests.items():
+        answers = loaded.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
+        assert all(len(value) == 1 for value in answers.values())
+    assert {path.name for path in folder.parent.iterdir()} == {"1", "models.config", "batching_params.pbtxt"}
+
+
+def test_a_classifier_that_answers_otherwise_leaves_nothing(tmp_path, monkeypatch):
+    original = frozen_module.reload_and_answer
+
+    def changed(folder, requests):
+        return {
+            name: value if value.dtype.kind == "S" else value + 1 for name, value in original(folder, requests).items()
+        }
+
+    monkeypatch.setattr(frozen_module, "reload_and_answer", changed)
+    x, _ = episode(num_tasks=1)
+    model = descriptors.build("prototypical_network")
+    with pytest.raises(saved_model.ExportError, match="serving_default/probabilities must be the model's within"):
+        freeze(model, x["support_x"][0], x["support_y"][0], NAMES, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_and_labels_must_fit(tmp_path):
     model = descriptors.build("prototypical_network")
     x, _ = episode(num_tasks=1)
@@ -58,6 +106,8 @@ def test_names_and_labels_must_fit(tmp_path):
         freeze(model, x["support_x"][0], x["support_y"][0], [*NAMES, "delta"], tmp_path)
     with pytest.raises(ValueError, match="`support_labels` must show every class from 0 to 1"):
         freeze(model, x["support_x"][0], x["support_y"][0], NAMES[:2], tmp_path)
+    with pytest.raises(ValueError, match=r"`support_images` must be .S, 16, 16, 1., .* Received: shapes \(6, 256\)"):
+        freeze(model, tf.reshape(x["support_x"][0], [6, 256]), x["support_y"][0], NAMES, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
