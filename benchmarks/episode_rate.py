@@ -3,14 +3,11 @@
 python -m benchmarks.episode_rate [--dataset=glyphs|omniglot] [--readme=README.md]
 """
 
-import sys
 import time
 
-import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
-from publishing.markdown import replace_section
-from zoo import datasets
+from commands import launcher
 
 _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot"), "Data set to draw from.")
 _README = flags.DEFINE_string("readme", None, "File to write the table into, between its sampler marks.")
@@ -35,24 +32,26 @@ def images_per_second(tasks, counts):
     return images / (time.process_time() - start)
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+def main():
+    with launcher.imports():
+        import tensorflow as tf
+
+        from publishing import markdown
+        from zoo import datasets
+
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    try:
-        # Turned classes are the slower case: one gather more.
-        options = {"rotations": True} if _DATASET.value == "omniglot" else {}
-        tasks = datasets.load(_DATASET.value, "train", **options)
-    except FileNotFoundError as error:
-        sys.exit(f"error: {error}")
-    lines = [f"| episodes of {_DATASET.value} | images per second of one core |", "|---|---|"]
+    # Turned classes are the slower case: one gather more.
+    options = {"rotations": True} if _DATASET.value == "omniglot" else {}
+    tasks = datasets.load(_DATASET.value, "train", **options)
+    rows = []
     for name, counts in CASES.items():
-        lines.append(f"| {name} | {images_per_second(tasks, counts):,.0f} |")
-        print(lines[-1], flush=True)
+        rows.append([name, f"{images_per_second(tasks, counts):,.0f}"])
+        print(markdown.row(*rows[-1]), flush=True)
     if _README.value:
-        replace_section(_README.value, "sampler", "\n".join(lines))
+        table = markdown.table([f"episodes of {_DATASET.value}", "images per second of one core"], rows)
+        markdown.replace_section(_README.value, "sampler", table)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    launcher.run(main)

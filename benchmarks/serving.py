@@ -18,7 +18,9 @@ import tempfile
 import time
 
 import numpy as np
-from absl import app, flags
+from absl import flags
+
+from commands import launcher
 
 _PRESETS = flags.DEFINE_list("presets", None, "Presets to time; all classifiers that ship when left out.")
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads.")
@@ -64,7 +66,8 @@ def time_calls(calls):
 
 def time_export(folder, threads):
     """Measurements of one SavedModel, and the first call without and with its warm-up requests replayed."""
-    import tensorflow as tf
+    with launcher.imports():
+        import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -102,26 +105,23 @@ def time_export(folder, threads):
 
 def table(measured):
     """The measurements of adapt_and_predict as a Markdown table."""
+    from publishing import markdown
+
     tasks = ", ".join(map(str, TASKS))
-    titles = [f"{n} queries: median (99th percentile) | tasks/s with {tasks} tasks a request" for n in QUERIES]
-    lines = [
-        f"| preset | threads | {' | '.join(titles)} | first call, warmed up |",
-        "|---|---|" + "---|---|" * len(QUERIES) + "---|",
-    ]
+    titles = ["preset", "threads"]
+    for queries in QUERIES:
+        titles += [f"{queries} queries: median (99th percentile)", f"tasks/s with {tasks} tasks a request"]
+    rows = []
     for preset, threads, timing in measured:
         timed = {(row[1], row[2]): row[3:] for row in timing["rows"] if row[0] == "adapt_and_predict"}
-        cells = []
+        cells = [preset, threads]
         for queries in QUERIES:
             median, p99, _ = timed[queries, 1]
             cells += [f"{median:.1f} ms ({p99:.1f})", ", ".join(f"{timed[queries, n][2]:.0f}" for n in TASKS)]
-        first = f"{timing['first']['cold']:.2f} s, {timing['first']['warm']:.3f} s"
-        lines.append(f"| {preset} | {threads} | {' | '.join(cells)} | {first} |")
+        rows.append([*cells, f"{timing['first']['cold']:.2f} s, {timing['first']['warm']:.3f} s"])
     queries = " and ".join(map(str, QUERIES))
-    lines += [
-        "",
-        f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}): 5-way 1-shot, {queries} queries a task.",
-    ]
-    return "\n".join(lines)
+    machine = f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}): 5-way 1-shot, {queries} queries a task."
+    return f"{markdown.table([*titles, 'first call, warmed up'], rows)}\n\n{machine}"
 
 
 def write(measured):
@@ -140,23 +140,19 @@ def write(measured):
         replace_section(_DOCUMENT.value, "serving", table(measured))
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+def main():
     if _CHILD.value:
         print(json.dumps(time_export(_CHILD.value, int(_THREADS.value[0]))))
         return
-    import zoo
-    from export import saved_model
-    from export.loading import load_with_way
-    from zoo.presets.loader import preset_folder
+    with launcher.imports():
+        import zoo
+        from export import saved_model
+        from export.loading import load_with_way
+        from zoo.presets.loader import preset_folder
 
     presets = _PRESETS.value or zoo.list_presets()
-    try:
-        for preset in presets:
-            preset_folder(preset)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    for preset in presets:
+        preset_folder(preset)  # an unknown one is refused before others are timed
     measured = []
     with tempfile.TemporaryDirectory() as scratch:
         for preset in presets:
@@ -175,4 +171,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    launcher.run(main)

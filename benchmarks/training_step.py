@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 
-from absl import app, flags
+from absl import flags
 
+from commands import launcher
 from configs import common
 
 _CASES = flags.DEFINE_list("cases", None, "Cases to time; all when left out.")
@@ -58,9 +59,10 @@ CASES = {
 
 def time_case(name):
     """Seconds of the first call, and of each later call per step."""
-    import tensorflow as tf
+    with launcher.imports():
+        import tensorflow as tf
 
-    from trainers import builder, distribute, loop
+        from trainers import builder, distribute, loop
 
     config = builder.to_dict(CASES[name][1])
     distribute.configure_threads(builder.method_class(config))
@@ -76,34 +78,34 @@ def time_case(name):
     return {"first": first, "steps": steps}
 
 
-def _row(name, timing):
+def _cells(name, timing):
     label, config = CASES[name]
     median, fastest, slowest = (f(timing["steps"]) for f in (statistics.median, min, max))
     spread = f"{median:.3f} s ({fastest:.3f} to {slowest:.3f})"
-    return f"| {label} | {timing['first']:.1f} s | {spread} | {config.train.tasks / median:.1f} |"
+    return [label, f"{timing['first']:.1f} s", spread, f"{config.train.tasks / median:.1f}"]
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+def main():
     if _CHILD.value:
         print(json.dumps(time_case(_CHILD.value)))
         return
     unknown = sorted(set(_CASES.value or ()) - set(CASES))
     if unknown:
-        sys.exit(f"error: `--cases` must be among {sorted(CASES)}. Received: {unknown}")
-    lines = ["| training step | first call | a step: median (range) | tasks per second |", "|---|---|---|---|"]
+        raise ValueError(f"`--cases` must be among {sorted(CASES)}. Received: {unknown}")
+    with launcher.imports():
+        from publishing import markdown
+
+    rows = []
     for name in _CASES.value or CASES:
         command = [sys.executable, "-m", "benchmarks.training_step", f"--child={name}"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        lines.append(_row(name, json.loads(done.stdout.splitlines()[-1])))
-        print(lines[-1], flush=True)
+        rows.append(_cells(name, json.loads(done.stdout.splitlines()[-1])))
+        print(markdown.row(*rows[-1]), flush=True)
     if _README.value:
-        from publishing.markdown import replace_section
-
+        table = markdown.table(["training step", "first call", "a step: median (range)", "tasks per second"], rows)
         machine = f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}), no GPU, episodes drawn from glyphs."
-        replace_section(_README.value, "training_step", "\n".join([*lines, "", machine]))
+        markdown.replace_section(_README.value, "training_step", f"{table}\n\n{machine}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    launcher.run(main)

@@ -12,12 +12,9 @@ import csv
 import pathlib
 import sys
 
-import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 
-from export import client
-from export.folders import class_folders
-from zoo.datasets.image_files import image_files
+from commands import launcher
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export, to answer in this process.")
 _SERVER = flags.DEFINE_string("server", None, "TensorFlow Serving: host:port for gRPC, http://host:port for REST.")
@@ -30,6 +27,8 @@ _DEADLINE = flags.DEFINE_float("deadline", 30.0, "Seconds until a request to a s
 
 def make_client(saved_model=None, server=None, model_name="model", deadline=30.0):
     """The client that the flags name."""
+    from export import client
+
     if saved_model:
         return client.LocalClient(saved_model)
     if server.startswith(("http://", "https://")):
@@ -59,36 +58,37 @@ def write_csv(path, queries, names, probabilities):
             writer.writerow([query, names[row.argmax()], f"{row.max():.6f}", *(f"{value:.6f}" for value in row)])
 
 
-def main(argv):
-    logging.set_verbosity(logging.WARNING)
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+def main():
     if (_SAVED_MODEL.value is None) == (_SERVER.value is None):
         raise app.UsageError("Give either --saved_model or --server.")
+    with launcher.imports():
+        from export.client import ServingError
+        from export.folders import class_folders
+        from zoo.datasets.image_files import image_files
+
+    support = class_folders(_SUPPORT.value)
+    if len(support) < 2:
+        raise ValueError(f"--support must hold at least 2 folders of images. Received: {list(support)}")
+    by_class = class_folders(_QUERY.value)
+    queries = [file for files in by_class.values() for file in files] or image_files(pathlib.Path(_QUERY.value))
+    if not queries:
+        raise ValueError(f"--query must hold PNG or JPEG images, or folders of them. Received: {_QUERY.value}")
     try:
-        support = class_folders(_SUPPORT.value)
-        if len(support) < 2:
-            raise ValueError(f"--support must hold at least 2 folders of images. Received: {list(support)}")
-        by_class = class_folders(_QUERY.value)
-        queries = [file for files in by_class.values() for file in files] or image_files(pathlib.Path(_QUERY.value))
-        if not queries:
-            raise ValueError(f"--query must hold PNG or JPEG images, or folders of them. Received: {_QUERY.value}")
         answering = make_client(_SAVED_MODEL.value, _SERVER.value, _MODEL_NAME.value, _DEADLINE.value)
         probabilities = classify(answering, support, queries)
-        if _CSV.value:
-            write_csv(_CSV.value, queries, list(support), probabilities)
-    except (ValueError, OSError, client.ServingError) as error:
+    except ServingError as error:
         sys.exit(f"error: {error}")
     names = list(support)
+    if _CSV.value:
+        write_csv(_CSV.value, queries, names, probabilities)
     width = max(len(str(query)) for query in queries)
     for query, row in zip(queries, probabilities):
         print(f"{str(query):{width}}  {names[row.argmax()]}  {row.max():.3f}")
     if by_class:
         truth = [name for name, files in by_class.items() for _ in files]
-        right = np.mean([names[row.argmax()] == name for row, name in zip(probabilities, truth)])
-        print(f"accuracy: {100 * right:.1f} % of {len(truth)} images")
+        right = [names[row.argmax()] == name for row, name in zip(probabilities, truth)]
+        print(f"accuracy: {100 * sum(right) / len(right):.1f} % of {len(truth)} images")
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["support", "query"])
-    app.run(main)
+    launcher.run(main, required=["support", "query"])

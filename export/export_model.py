@@ -6,27 +6,25 @@ python -m export.export_model --workdir=DIR | --preset=NAME --output_dir=DIR [--
 
 import sys
 
-from absl import app, flags, logging
+from absl import flags
 
-from export import saved_model
-from export.loading import chosen_source, is_ink, load_with_way
-from export.serving_files import docker_command
-from zoo.presets import preset_metadata
+from commands import launcher
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", None, "Folder of the served model; versions are folders in it.", required=True
-)
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the served model; versions are folders in it.")
 _WAY = flags.DEFINE_integer("way", None, "Classes per task: any for methods with a variable way (default 5).", 2)
 _SIGNATURES = flags.DEFINE_list("signatures", None, "Signatures to write; all that the method has when left out.")
 _VERSION = flags.DEFINE_integer("version", None, "Version to write; one more than the highest there when left out.", 1)
 
 
-def main(argv):
-    logging.set_verbosity(logging.WARNING)
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+def main():
+    with launcher.imports():
+        from export import saved_model
+        from export.loading import chosen_source, is_ink, load_with_way
+        from export.serving_files import docker_command
+        from zoo.presets import preset_metadata
+
     try:
         source = chosen_source(_WORKDIR.value, _PRESET.value)
         model = load_with_way(source, _WAY.value)
@@ -35,7 +33,7 @@ def main(argv):
         target = saved_model.export(
             model, _OUTPUT_DIR.value, _VERSION.value, results, is_ink(source), _SIGNATURES.value
         )
-    except (ValueError, saved_model.ExportError) as error:
+    except saved_model.ExportError as error:
         sys.exit(f"error: {error}")
     print(
         f"exported: {target}\na fresh process without this package answered as the model does, within {saved_model.TOLERANCE}"
@@ -45,4 +43,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    launcher.run(main, required=["output_dir"])

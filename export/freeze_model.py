@@ -5,15 +5,9 @@ python -m export.freeze_model --preset=NAME|--workdir=DIR --support=FOLDER --out
 The support folder holds one folder of images per class; their names are the names of the classes.
 """
 
-import sys
+from absl import flags
 
-import numpy as np
-from absl import app, flags, logging
-
-from export.folders import class_folders
-from export.frozen import check_freezable, freeze
-from export.loading import chosen_source, is_ink, load_for_classes
-from zoo.datasets.image_files import read_image
+from commands import launcher
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
@@ -22,25 +16,26 @@ _VERSION = flags.DEFINE_integer("version", None, "Version to write; one more tha
 _SUPPORT = flags.DEFINE_string("support", None, "Folder with one folder of example images per class.")
 
 
-def main(argv):
-    logging.set_verbosity(logging.WARNING)
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
-    try:
-        source = chosen_source(_WORKDIR.value, _PRESET.value)
-        support = class_folders(_SUPPORT.value)
-        model = load_for_classes(source, len(support))
-        check_freezable(model)
-        invert = is_ink(source)
-        files = [file for of_class in support.values() for file in of_class]
-        labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
-        images = np.stack([read_image(file, *model.input_shape, invert) for file in files]) / np.float32(255)
-        target = freeze(model, images, labels, list(support), _OUTPUT_DIR.value, _VERSION.value, invert)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+def main():
+    with launcher.imports():
+        import numpy as np
+
+        from export.folders import class_folders
+        from export.frozen import check_freezable, freeze
+        from export.loading import chosen_source, is_ink, load_for_classes
+        from zoo.datasets.image_files import read_image
+
+    source = chosen_source(_WORKDIR.value, _PRESET.value)
+    support = class_folders(_SUPPORT.value)
+    model = load_for_classes(source, len(support))
+    check_freezable(model)
+    invert = is_ink(source)
+    files = [file for of_class in support.values() for file in of_class]
+    labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
+    images = np.stack([read_image(file, *model.input_shape, invert) for file in files]) / np.float32(255)
+    target = freeze(model, images, labels, list(support), _OUTPUT_DIR.value, _VERSION.value, invert)
     print(f"exported: {target}, a classifier of {', '.join(support)}")
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["support", "output_dir"])
-    app.run(main)
+    launcher.run(main, required=["support", "output_dir"])

@@ -7,17 +7,12 @@ The letters are glyphs of the test scripts. The model is the SavedModel alone: w
 
 import json
 import pathlib
-import sys
 
-import numpy as np
-import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags
 
-from export.saved_model import SIDECAR_FILE
-from zoo import datasets
-from zoo.datasets.pictures import plot_episode
+from commands import launcher
 
-_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export.", required=True)
+_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export.")
 _PICTURE = flags.DEFINE_string("picture", None, "PNG to write: the drawings learned from, the others and their names.")
 _QUERIES = flags.DEFINE_integer("queries", 3, "Drawings to name, per letter.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the choice of letters.", 0)
@@ -25,6 +20,10 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed of the choice of letters.", 0)
 
 def load_export(folder):
     """(SavedModel, sidecar) of a version folder. Raises ValueError where the folder holds none."""
+    import tensorflow as tf
+
+    from export.editable_states import SIDECAR_FILE
+
     sidecar = pathlib.Path(folder) / SIDECAR_FILE
     if not sidecar.is_file():
         raise ValueError(
@@ -33,22 +32,22 @@ def load_export(folder):
     return tf.saved_model.load(str(folder)), json.loads(sidecar.read_text())
 
 
-def main(argv):
-    logging.set_verbosity(logging.WARNING)
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
-    try:
-        loaded, sidecar = load_export(_SAVED_MODEL.value)
-        letters = datasets.load("glyphs", "test", image_size=sidecar["input_shape"][0])
-        episodes = letters.episodes(way=sidecar["way"], shot=1, query=_QUERIES.value, num_tasks=1, seed=_SEED.value)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+def main():
+    with launcher.imports():
+        import numpy as np
+
+        from zoo import datasets
+        from zoo.datasets.pictures import plot_episode
+
+    loaded, sidecar = load_export(_SAVED_MODEL.value)
+    letters = datasets.load("glyphs", "test", image_size=sidecar["input_shape"][0])
+    episodes = letters.episodes(way=sidecar["way"], shot=1, query=_QUERIES.value, num_tasks=1, seed=_SEED.value)
     x, y = next(iter(episodes))
     answer = loaded.signatures["serving_default"](
         support_images=x["support_x"], support_labels=x["support_y"], query_images=x["query_x"]
     )
     right = int(np.sum(answer["labels"].numpy() == y.numpy()))
-    print(f"{sidecar['way']} new letters, one drawing each: {right} of {tf.size(y)} right")
+    print(f"{sidecar['way']} new letters, one drawing each: {right} of {y.numpy().size} right")
     if _PICTURE.value:
         arrays = {key: value.numpy() for key, value in x.items()}
         plot_episode(_PICTURE.value, arrays, y.numpy(), answer["probabilities"].numpy())
@@ -56,4 +55,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    launcher.run(main, required=["saved_model"])

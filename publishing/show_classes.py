@@ -3,33 +3,30 @@
 python -m publishing.show_classes --dataset=glyphs --output=docs/glyphs.png [--subset=test] [--classes=20] [--images=20]
 """
 
-import sys
+from absl import flags
 
-from absl import app, flags
-from PIL import Image
-
-from publishing.contact_sheet import contact_sheet
-from zoo import datasets
+from commands import launcher
 
 _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot"), "Data set to show.")
 _SUBSET = flags.DEFINE_enum("subset", "test", ("train", "validation", "test"), "Subset to show.")
 _CLASSES = flags.DEFINE_integer("classes", 20, "Rows.", 1)
 _IMAGES = flags.DEFINE_integer("images", 20, "Columns.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the choice of classes.", 0)
-_OUTPUT = flags.DEFINE_string("output", None, "PNG to write.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "PNG to write.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
-    try:
-        classes = datasets.load(_DATASET.value, _SUBSET.value)
-        sheet = contact_sheet(classes, _CLASSES.value, _IMAGES.value, _SEED.value)
-        Image.fromarray(sheet).save(_OUTPUT.value)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+def main():
+    with launcher.imports():
+        from PIL import Image
+
+        from publishing.contact_sheet import contact_sheet
+        from zoo import datasets
+
+    classes = datasets.load(_DATASET.value, _SUBSET.value)
+    sheet = contact_sheet(classes, _CLASSES.value, _IMAGES.value, _SEED.value)
+    Image.fromarray(sheet).save(_OUTPUT.value)
     print(f"{_OUTPUT.value}: {_CLASSES.value} of {classes.num_classes} classes")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    launcher.run(main, required=["output"])

@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from publishing import markdown
 from studies.gradient_measurements import slopes
 
 _WEIGHTS_OF_B = {"MAML": "2(k-1) alpha", "FOMAML": "(k-1) alpha", "Reptile": "(k-1)/2 alpha"}
@@ -32,9 +33,7 @@ error over tasks.
 
 {_terms_table(result["terms"])}
 
-| method | expected direction | weight of B beside A |
-|---|---|---|
-{_formula_rows()}
+{_formulas_table()}
 
 ## Error of the leading order
 
@@ -61,29 +60,30 @@ def _terms_table(terms):
         ("cosine of A and B of one task", *terms["cosine_per_task"]),
         ("inner product of two minibatch gradients of one task", *terms["agreement"]),
     ]
-    lines = ["| quantity | value |", "|---|---|"]
-    lines += [f"| {name} | {value:.4g} ± {error:.2g} |" for name, value, error in rows]
-    return "\n".join([*lines, f"| cosine of the mean A and the mean B | {terms['cosine_of_means']:.4g} |"])
+    cells = [[name, f"{value:.4g} ± {error:.2g}"] for name, value, error in rows]
+    cells.append(["cosine of the mean A and the mean B", f"{terms['cosine_of_means']:.4g}"])
+    return markdown.table(["quantity", "value"], cells)
 
 
-def _formula_rows():
-    return "\n".join(f"| {name} | {_EXPECTED[name]} | {weight} |" for name, weight in _WEIGHTS_OF_B.items())
+def _formulas_table():
+    rows = ([name, _EXPECTED[name], weight] for name, weight in _WEIGHTS_OF_B.items())
+    return markdown.table(["method", "expected direction", "weight of B beside A"], rows)
 
 
 def _errors_table(errors, comparison, constant):
     methods = list(errors)
-    heads = " | ".join(f"{method} | slope | constant alone" for method in methods)
-    lines = [f"| alpha | {heads} |", "|---" * (3 * len(methods) + 1) + "|"]
+    titles = ["alpha", *(title for method in methods for title in (method, "slope", "constant alone"))]
     all_slopes = {method: [*slopes(errors[method], comparison), None] for method in methods}
+    rows = []
     for i, record in enumerate(errors[methods[0]]):
-        cells = []
+        cells = [f"{record['alpha']:g}"]
         for method in methods:
             mean, error = errors[method][i][comparison]
             slope = all_slopes[method][i]
             shown = "" if slope is None else f"{slope:.2f}"
             cells += [f"{mean:.2e} ± {error:.0e}", shown, f"{errors[method][i][constant][0]:.2e}"]
-        lines.append(f"| {record['alpha']:g} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown.table(titles, rows)
 
 
 def plot_terms(path, result):
@@ -124,12 +124,11 @@ def plot_terms(path, result):
 
 def combinations_document(setting, records, combinations, metric):
     """gradient_combinations.md: the metric of every combination by outer iteration."""
-    lines = ["| outer update | " + " | ".join(str(record["iteration"]) for record in records) + " |"]
-    lines.append("|---" * (len(records) + 1) + "|")
-    for combination in combinations:
-        cells = [_format(record["results"][combination.name], metric) for record in records]
-        lines.append(f"| {combination.name} | {' | '.join(cells)} |")
-    table = "\n".join(lines)
+    rows = (
+        [combination.name, *(_format(record["results"][combination.name], metric) for record in records)]
+        for combination in combinations
+    )
+    table = markdown.table(["outer update", *(record["iteration"] for record in records)], rows)
     return f"""# Outer updates from inner gradients
 
 {setting_in_words(setting)}.

@@ -12,18 +12,13 @@ python -m studies.gradient_study --combine --output_dir=DIR [--config=configs/NA
 
 import json
 import signal
-import sys
 import threading
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
-from configs import maml_omniglot_5way_1shot, reptile_omniglot_5way_1shot
-from studies import gradient_combinations, gradient_measurements, gradient_report
-from trainers import builder, distribute
+from commands import launcher
 from trainers.config_overrides import parse_flags
-from zoo.core.files import writable_folder, write_text
-from zoo.presets.loader import preset_metadata
 
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset to measure.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run to measure.")
@@ -50,6 +45,9 @@ _TASKS = flags.DEFINE_integer("tasks", 1, "Tasks of an outer iteration.", 1)
 
 def choose_config(default):
     """The config that the flags ask for, as plain data: of the preset, the run or the file, else `default`."""
+    from trainers import builder
+    from zoo.presets import preset_metadata
+
     source = _PRESET.value or _WORKDIR.value
     if source:
         config = preset_metadata(source)["config"]
@@ -64,6 +62,11 @@ def choose_config(default):
 
 def measure_terms(folder):
     """Writes gradient_terms.md, .json and .png."""
+    from configs import maml_omniglot_5way_1shot
+    from studies import gradient_measurements, gradient_report
+    from trainers import builder
+    from zoo.core.files import write_text
+
     default = maml_omniglot_5way_1shot.get_config()
     default.dataset = {"name": "glyphs", "options": {}, "train_options": {}}
     config, alphas, source = (
@@ -112,6 +115,10 @@ def stop_at_ctrl_c():
 
 def train_combinations(folder):
     """Writes gradient_combinations.md, .json and .png at each evaluation."""
+    from configs import reptile_omniglot_5way_1shot
+    from studies import gradient_combinations
+    from trainers import builder, distribute
+
     config, shot = choose_config(reptile_omniglot_5way_1shot.get_config()), _SHOT.value or 5
     distribute.configure_threads(builder.method_class(config))
     model = gradient_combinations.build_model(config, shot, _INNER_LEARNING_RATE.value)
@@ -139,11 +146,14 @@ def train_combinations(folder):
         results = ", ".join(f"{name} {mean:.3f}" for name, (mean, _) in record["results"].items())
         print(f"iteration {record['iteration']} ({record['seconds']:.0f} s): {results}", flush=True)
     if interrupted.is_set():
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(f"interrupted: {folder} holds what was evaluated before")
 
 
 def write_combinations(folder, setting, records, metric):
     """Writes the records so far as gradient_combinations.md, .json and .png."""
+    from studies import gradient_combinations, gradient_report
+    from zoo.core.files import write_text
+
     combinations = gradient_combinations.COMBINATIONS
     meta_steps = {combination.name: combination.meta_step for combination in combinations}
     content = {"setting": setting, "metric": metric, "meta_steps": meta_steps, "records": records}
@@ -159,26 +169,19 @@ def _setting(config):
     return described | {f"{name} in training": value for name, value in data["train_options"].items()}
 
 
-def main(argv):
-    logging.set_verbosity(logging.WARNING)
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+def main():
     if sum(value is not None for value in (_PRESET.value, _WORKDIR.value, _CONFIG.value)) > 1:
         raise app.UsageError("Give at most one of --preset, --workdir and --config.")
     if _COMBINE.value and (_PRESET.value or _WORKDIR.value):
         raise app.UsageError("--combine starts from fresh weights: give a --config, or nothing.")
-    name = "gradient_combinations" if _COMBINE.value else "gradient_terms"
-    try:
-        folder = writable_folder(_OUTPUT_DIR.value, "--output_dir")
-        (train_combinations if _COMBINE.value else measure_terms)(folder)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(f"interrupted: {folder} holds what was evaluated before" if _COMBINE.value else "interrupted")
+    with launcher.imports():
+        from zoo.core.files import writable_folder
+
+    folder = writable_folder(_OUTPUT_DIR.value, "--output_dir")
+    (train_combinations if _COMBINE.value else measure_terms)(folder)
     for suffix in ("md", "json", "png"):
-        print(folder / f"{name}.{suffix}")
+        print(folder / f"{'gradient_combinations' if _COMBINE.value else 'gradient_terms'}.{suffix}")
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["output_dir"])
-    app.run(main, flags_parser=parse_flags)
+    launcher.run(main, required=["output_dir"], parse=parse_flags)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import zoo
-from publishing import presentations, publish, results
+from publishing import documents, presentations, results
 
 README = pathlib.Path("README.md").read_text(encoding="utf-8")
 
@@ -60,9 +60,9 @@ def section(marker):
 
 
 def test_tables_of_results_are_those_of_the_presets():
-    metadata = publish.published_metadata()
+    metadata = documents.published_metadata()
     assert section("results") == results.presets_table(metadata)
-    assert section("presentations") == presentations.presentations_table(publish.published_presentations(metadata))
+    assert section("presentations") == presentations.presentations_table(documents.published_presentations(metadata))
 
 
 def test_tables_were_written_by_their_commands():

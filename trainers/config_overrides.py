@@ -3,19 +3,19 @@
 import re
 import sys
 
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
 
 def parse_flags(argv):
-    """Parses the flags of a binary that has `--config`, for `app.run(main, flags_parser=parse_flags)`.
+    """Parses the flags of a binary that has `--config`, for `launcher.run(main, parse=parse_flags)`.
 
     A config file that is not there, and a field that its config does not have, end the binary with one line.
     """
     lines = "\n".join(argv)
     paths = re.findall(r"^--?config[=\n](.+)", lines, re.MULTILINE)
     try:
-        rest = app.parse_flags_with_usage(argv)
+        rest = flags.FLAGS(argv)
         getattr(flags.FLAGS.config, "items", None)  # without its file, the config fails at the first look into it
         return rest
     except OSError:

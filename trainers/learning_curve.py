@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from trainers.workdir import read_metrics
+from zoo.core.metrics import lower_is_better
 
 
 def plot_learning_curve(workdir, metric):
@@ -23,7 +24,7 @@ def plot_learning_curve(workdir, metric):
         axis.set_ylabel(name.replace("_", " "))
         axis.grid(alpha=0.3)
         axis.legend()
-    if metric != "accuracy":
+    if lower_is_better(metric):  # errors fall over decades
         for axis in axes:
             axis.set_yscale("log")
     figure.savefig(f"{workdir}/learning_curve.png", dpi=120)

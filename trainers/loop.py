@@ -12,6 +12,7 @@ from trainers import builder, class_record
 from trainers.distribute import distribute_episodes, is_chief, run_steps
 from trainers.learning_curve import plot_learning_curve
 from trainers.workdir import Workdir
+from zoo.core.metrics import lower_is_better
 from zoo.presets.writer import save_preset_config, save_preset_weights
 
 
@@ -168,7 +169,7 @@ class Trainer:
     def is_best(self, logs):
         """Whether this validation is the best so far; remembers it if so."""
         value, best = logs[f"validation_{self.metric}"], float(self._best)
-        better = math.isnan(best) or (value < best if self.model.target_size else value > best)
+        better = math.isnan(best) or (value < best if lower_is_better(self.metric) else value > best)
         if better:
             self._best.assign(value)
         return better

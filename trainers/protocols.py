@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trainers import builder, class_record
 from trainers.workdir import read_metrics
+from zoo.core.metrics import lower_is_better
 from zoo.presets import from_preset, preset_metadata
 
 
@@ -83,9 +84,8 @@ def training_cost(workdir):
     records = read_metrics(workdir)
     trained = [record for record in records if "loss" in record]
     validated = [record for record in records if "validation_loss" in record]
-    lower_is_better = "validation_mean_squared_error" in validated[0]
-    metric = "validation_mean_squared_error" if lower_is_better else "validation_accuracy"
-    best = (min if lower_is_better else max)(validated, key=lambda record: record[metric])
+    (metric,) = (name for name in ("validation_accuracy", "validation_mean_squared_error") if name in validated[0])
+    best = (min if lower_is_better(metric) else max)(validated, key=lambda record: record[metric])
     return {
         "steps": trained[-1]["step"],
         "kept_step": best["step"],

@@ -6,17 +6,17 @@ python -m trainers.train --config=configs/NAME.py --workdir=DIR [--config.outer.
 import pathlib
 import sys
 
-from absl import app, flags, logging
+from absl import flags
 from ml_collections import config_flags
 
-from trainers import builder, distribute, loop
+from commands import launcher
 from trainers.config_overrides import parse_flags
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file; its fields are flags: --config.outer.num_steps=100."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. An interrupted run there is continued.")
-_STRATEGY = flags.DEFINE_enum("strategy", "none", distribute.STRATEGIES, "tf.distribute strategy.")
+_STRATEGY = flags.DEFINE_enum("strategy", "none", ("none", "mirrored", "multi_worker"), "tf.distribute strategy.")
 _VIRTUAL_CPUS = flags.DEFINE_integer(
     "num_virtual_cpus", 0, "Split the CPU into so many devices, to try --strategy=mirrored."
 )
@@ -30,22 +30,24 @@ def _command():
     return " ".join(["python -m trainers.train", f"--config=configs/{name}.py", f"--workdir=runs/{name}", *changes])
 
 
-def main(argv):
-    logging.set_verbosity(logging.WARNING)
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+def main():
+    with launcher.imports():
+        from trainers import builder, distribute, loop
+
     config = builder.to_dict(_CONFIG.value)
     try:
         distribute.configure_threads(builder.method_class(config))
         strategy = distribute.make_strategy(_STRATEGY.value, _VIRTUAL_CPUS.value)
         loop.train(config, _WORKDIR.value, strategy, _command())
-    except (ValueError, FileNotFoundError, loop.TrainingError) as error:
+    except loop.TrainingError as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: the same command continues from the last checkpoint")
     print(f"trained: {_WORKDIR.value}\nnext: python -m trainers.evaluate --workdir={_WORKDIR.value}")
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main, flags_parser=parse_flags)
+    launcher.run(
+        main,
+        required=["config", "workdir"],
+        parse=parse_flags,
+        interrupted="interrupted: the same command continues from the last checkpoint",
+    )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import zoo
-from publishing import methods_table, publish, results
-from publishing.publish import store_as_float16
+from publishing import methods_table, preset_files, results
+from publishing.preset_files import store_as_float16
 from zoo.presets import loader, writer
 
 RESULT = {"protocol": "5way_1shot", "metric": "accuracy", "mean": 0.9, "ci95": 0.01, "way": 5, "shot": 1, "query": 1}
@@ -35,7 +35,7 @@ def workdir(tmp_path):
 
 
 def test_a_published_run_is_a_preset_of_its_weights(workdir, tmp_path):
-    publish.publish(workdir, tmp_path / "preset")
+    preset_files.publish(workdir, tmp_path / "preset")
     for found, weights in zip(
         zoo.from_preset(tmp_path / "preset").get_weights(), zoo.from_preset(workdir).get_weights(), strict=True
     ):
@@ -45,7 +45,7 @@ def test_a_published_run_is_a_preset_of_its_weights(workdir, tmp_path):
 
 def test_a_card_stands_in_the_tables_without_weights(workdir, tmp_path):
     folder = tmp_path / "card"
-    publish.publish(workdir, folder, with_weights=False)
+    preset_files.publish(workdir, folder, with_weights=False)
     assert sorted(path.name for path in folder.iterdir()) == [loader.CARD_FILE, loader.CONFIG_FILE]
     assert "weights not shipped" in (folder / loader.CARD_FILE).read_text()
     metadata = {folder: loader.preset_metadata(folder)}
@@ -58,16 +58,16 @@ def test_a_card_stands_in_the_tables_without_weights(workdir, tmp_path):
 def test_a_run_without_results_is_refused(workdir, tmp_path):
     writer.save_preset_config(zoo.from_preset(workdir), workdir, {**METADATA, "results": []})
     with pytest.raises(ValueError, match="must have been evaluated"):
-        publish.publish(workdir, tmp_path / "preset")
+        preset_files.publish(workdir, tmp_path / "preset")
     assert not (tmp_path / "preset").exists()
 
 
 def test_weights_too_large_leave_the_older_preset(workdir, tmp_path, monkeypatch):
-    publish.publish(workdir, tmp_path / "preset")
+    preset_files.publish(workdir, tmp_path / "preset")
     before = {path.name: path.read_bytes() for path in (tmp_path / "preset").iterdir()}
-    monkeypatch.setattr(publish, "MAX_BYTES", 1000)
+    monkeypatch.setattr(preset_files, "MAX_BYTES", 1000)
     with pytest.raises(ValueError, match="must be below 1,000 bytes. Received: .* --card publishes without them"):
-        publish.publish(workdir, tmp_path / "preset")
+        preset_files.publish(workdir, tmp_path / "preset")
     assert {path.name: path.read_bytes() for path in (tmp_path / "preset").iterdir()} == before
 
 

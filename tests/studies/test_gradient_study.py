@@ -77,7 +77,7 @@ def test_an_interrupted_run_leaves_what_it_evaluated(tmp_path):
         assert process.stdout.readline().startswith("iteration 0 ")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=200)
-    assert process.returncode == 1 and f"interrupted: {tmp_path} holds" in errors and "Traceback" not in errors
+    assert process.returncode == 130 and f"interrupted: {tmp_path} holds" in errors and "Traceback" not in errors
     (record,) = json.loads((tmp_path / "gradient_combinations.json").read_text())["records"]
     assert record["iteration"] == 0 and Image.open(tmp_path / "gradient_combinations.png").size[0] > 800
 

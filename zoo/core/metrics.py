@@ -6,6 +6,11 @@ import tensorflow as tf
 Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 
 
+def lower_is_better(name):
+    """Whether the metric of that name is an error, and no accuracy."""
+    return "accuracy" not in name
+
+
 @keras.saving.register_keras_serializable("metazoa")
 class EpisodeMean(keras.metrics.Metric):
     """Mean of one value per episode, with the half-width of its 95 % interval over episodes.

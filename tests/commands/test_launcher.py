@@ -1,0 +1,130 @@
+"""How binaries start and end, as people see it: real processes, without the warm start of other tests."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from commands import launcher
+
+PACKAGES = ("trainers", "publishing", "studies", "export", "benchmarks")
+BINARIES = sorted(
+    ".".join(path.with_suffix("").parts)
+    for package in PACKAGES
+    for path in pathlib.Path(package).glob("*.py")
+    if "\n    launcher.run(" in path.read_text(encoding="utf-8")
+)
+QUIET = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+NOISE = re.compile(r"^(WARNING|[IWEF]\d{4} |\d{4}-\d\d-\d\d )|Warning|CUDA|oneDNN|InitializeLog", re.MULTILINE)
+
+
+def run(*arguments, path=""):
+    environment = {**QUIET, "PYTHONPATH": os.pathsep.join([str(path), QUIET.get("PYTHONPATH", "")])}
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment)
+
+
+def test_every_binary_is_known():
+    starts = [
+        ".".join(path.with_suffix("").parts)
+        for package in PACKAGES
+        for path in pathlib.Path(package).glob("*.py")
+        if "def main()" in path.read_text(encoding="utf-8")
+    ]
+    assert BINARIES == sorted(starts) and len(BINARIES) == 12
+
+
+@pytest.mark.parametrize("module", BINARIES)
+def test_help_is_answered_at_once(module):
+    """Two seconds of the processor: seconds of the clock are those of the other processes too."""
+    process = subprocess.Popen([sys.executable, "-m", module, "--help"], stdout=subprocess.PIPE, text=True, env=QUIET)
+    text = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0 and f"python -m {module}" in text and "flags:" in text
+    assert usage.ru_utime + usage.ru_stime < 2
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--count=many"], "error: .*count.*many.* --help shows the flags"),
+        (["--cuont=1"], "error: Unknown command line flag 'cuont'. Did you mean: count.* --help shows the flags"),
+        ([], "error: .*--count.* must have a value.* --help shows the flags"),
+        (["--count=1", "more"], r"error: Expected flags only. Received: \['more'\] --help shows the flags"),
+        (["--count=0"], "error: count must be positive"),
+        (["--count=1"], "interrupted: again"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_one_line(arguments, message, tmp_path):
+    (tmp_path / "binary.py").write_text("""
+from absl import flags
+from commands import launcher
+COUNT = flags.DEFINE_integer("count", None, "A count.")
+def main():
+    if COUNT.value < 1:
+        raise ValueError("count must be positive")
+    raise KeyboardInterrupt
+launcher.run(main, required=["count"], interrupted="interrupted: again")
+""")
+    done = run("-m", "binary", *arguments, path=tmp_path)
+    assert done.returncode == (130 if "interrupted" in message else 1)
+    assert re.fullmatch(message, done.stderr.strip()) and not done.stdout
+
+
+def test_notices_of_an_import_are_shown_where_it_fails(capfd, monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    with launcher.imports():
+        os.write(2, b"a notice")
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "after"
+    with pytest.raises(ImportError), launcher.imports():
+        os.write(2, b"the reason")
+        raise ImportError
+    assert capfd.readouterr().err == "the reason"
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    with launcher.imports():
+        os.write(2, b"asked for")
+    assert capfd.readouterr().err == "asked for"
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/maps").exists(), reason="needs /proc")
+def test_ctrl_c_during_imports_says_one_line(tmp_path):
+    arguments = ["--config=configs/maml_sinusoid.py", f"--workdir={tmp_path / 'run'}"]
+    command = [sys.executable, "-m", "trainers.train", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=QUIET)
+    maps = pathlib.Path(f"/proc/{process.pid}/maps")
+    while "tensorflow" not in maps.read_text() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and errors == "interrupted\n"
+
+
+def test_binaries_of_quickstart_show_nothing_but_their_own(tmp_path):
+    folder, export = tmp_path / "run", tmp_path / "export"
+    quick = [
+        "--config.outer.num_steps=2",
+        "--config.validation.episodes=2",
+        "--config.model.backbone_options.filters=4",
+    ]
+    quick += ["--config.train.way=5"]
+    config = "--config=configs/prototypical_network_glyphs.py"
+    trained = run("-m", "trainers.train", config, f"--workdir={folder}", *quick)
+    assert trained.returncode == 0 and not NOISE.search(trained.stderr), trained.stderr  # the bar of progress is ours
+    for module, *arguments in (
+        ("trainers.evaluate", f"--workdir={folder}", "--protocols=5way_1shot", "--episodes=2"),
+        ("export.export_model", f"--workdir={folder}", f"--output_dir={export}", "--way=5"),
+        ("export.try_export", f"--saved_model={export}/1", f"--picture={tmp_path}/letters.png"),
+    ):
+        done = run("-m", module, *arguments)
+        assert done.returncode == 0 and done.stderr == "", (module, done.stderr)
+        assert not NOISE.search(done.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
