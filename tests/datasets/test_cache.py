@@ -28,6 +28,19 @@ def test_a_broken_cache_is_made_again(cache):
     np.testing.assert_array_equal(cached_arrays("key", dict)["a"], [1])
 
 
+@pytest.mark.parametrize("damage", ["cut off", "a byte in its middle"])
+def test_a_damaged_cache_is_made_again(cache, damage):
+    arrays = {"a": np.random.default_rng(0).integers(0, 256, 5000, dtype=np.uint8)}
+    cached_arrays("key", lambda: arrays)
+    data = bytearray((cache / "key.npz").read_bytes())
+    middle = len(data) // 2
+    data[middle] ^= 255
+    (cache / "key.npz").write_bytes(data[:middle] if damage == "cut off" else data)
+    with pytest.warns(UserWarning, match="cannot be read .* it is made again"):
+        np.testing.assert_array_equal(cached_arrays("key", lambda: arrays)["a"], arrays["a"])
+    np.testing.assert_array_equal(cached_arrays("key", dict)["a"], arrays["a"])
+
+
 def test_a_cache_that_cannot_be_written_costs_a_warning(cache):
     cache.write_text("a file where the folder should be")
     with pytest.warns(UserWarning, match="cannot be"):

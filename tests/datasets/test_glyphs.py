@@ -166,7 +166,7 @@ def test_the_measure_of_form_finds_letters_drawn_the_same():
     "options, message",
     [
         ({"subset": "all"}, r"must be one of \('train', 'validation', 'trainval', 'test'\). Received: subset='all'"),
-        ({"image_size": 7}, "`image_size` must be from 8 to 105 pixels. Received: image_size=7"),
+        ({"image_size": 7}, "`image_size` must be an int from 8 to 105. Received: image_size=7"),
     ],
 )
 def test_errors(options, message):

@@ -84,9 +84,14 @@ def test_alphabets_are_the_groups():
     "options, message",
     [
         ({"subset": "dev"}, "`subset` must be one of"),
+        ({"image_size": "28"}, "Received: image_size='28'"),
+        ({"num_validation_alphabets": 0}, "`num_validation_alphabets` must be an int from 1 to 29. Received: .*=0"),
+        ({"num_validation_alphabets": 30}, "from 1 to 29. Received: num_validation_alphabets=30"),
+        ({"split_seed": 1.5}, "`split_seed` must be an int of at least 0. Received: split_seed=1.5"),
+        ({"rotations": "False"}, "`rotations` must be True or False. Received: rotations='False'"),
         ({"split": "lake"}, "`split` must be one of .* Received: split='lake'"),
         ({"resize": "bilinear"}, "`resize` must be one of"),
-        ({"image_size": 200}, "`image_size` must be from 8 to 105 pixels. Received: image_size=200"),
+        ({"image_size": 200}, "`image_size` must be an int from 8 to 105. Received: image_size=200"),
     ],
 )
 def test_unknown_options_are_named(options, message):

@@ -215,14 +215,69 @@ def test_episodes_of_published_figures_stay_the_same(classes):
         ({"way": 2.5}, "`way` must be an int"),
         ({"shot": 4, "query": 3}, "class 'class0' has 6. Received: shot=4, query=3"),
         ({"shot": (3, 1)}, "`shot` must be an int of at least 1, or .low, high.. Received: shot=.3, 1."),
+        ({"way": True}, "`way` must be an int of at least 2"),
+        ({"seed": 2**63}, "`seed` must be an int from 0 to 9223372036854775807. Received: seed=9223372036854775808"),
+        ({"seed": -1}, "`seed` must be .* Received: seed=-1"),
+        ({"query": (1, 2)}, "`query` must be an int of at least 1. Received: query=.1, 2."),
+        ({"start": -1}, "`start` must be an int from 0 to .* Received: start=-1"),
+        ({"shard": (2, 2)}, "`shard` must be .number of shards, index below it.. Received: shard=.2, 2."),
+        ({"shard": 2}, "Received: shard=2"),
+        ({"within_groups": "no"}, "`within_groups` must be True or False. Received: within_groups='no'"),
         ({"query": 0}, "`query` must be an int of at least 1"),
-        ({"seed": 0.5}, "`seed` must be an int of at least 0"),
+        ({"seed": 0.5}, "`seed` must be an int from 0 to 9223372036854775807. Received: seed=0.5"),
         ({"num_tasks": 0}, "`num_tasks` must be an int of at least 1"),
     ],
 )
 def test_impossible_counts_are_named(classes, options, message):
     with pytest.raises(ValueError, match=message):
         classes.episodes(**{"way": 3, "shot": 1, "query": 1, **options})
+
+
+def test_the_highest_seed_and_counts_of_numpy_are_taken(classes):
+    x, _ = take(classes.episodes(way=np.int64(3), shot=np.int32(1), query=1, seed=2**63 - 1))
+    assert x["support_x"].shape == (1, 3, 4, 4, 1)
+
+
+@pytest.mark.parametrize("options", [{"way": 4}, {"way": (2, 4)}, {"way": 3, "within_groups": True}])
+def test_the_classes_of_a_task_can_be_named(grouped, options):
+    """The names say of each label which class the images of the task are of."""
+    options = {"shot": 1, "query": 2, "seed": 3, **options}
+    x, _ = take(grouped.episodes(num_tasks=6, **options))
+    for number in range(6):
+        names = grouped.drawn_names(number, **options)
+        labels = x["support_y"][number]
+        assert len(names) == labels.max() + 1
+        for label, (drawn, _) in zip(labels, identities(x["support_x"][number])):
+            assert label < 0 or names[label] == grouped.names[drawn]
+
+
+def test_classes_too_small_for_an_episode_are_left_out_and_counted(classes, recwarn):
+    """Classes 0 and 3 have 2 images: at 5 images an episode they are never drawn, at 2 they are."""
+    members = tuple(rows[:2] if index in (0, 3) else rows for index, rows in enumerate(classes.members))
+    uneven = ImageClasses(classes.images, members, classes.names, classes.quarter_turns)
+    options = dict(way=4, shot=2, query=3)
+    for _ in range(2):  # said once
+        batches = take(uneven.episodes(num_tasks=10, **options), 5)
+    drawn = {index for x, _ in batches for index in identities(x["support_x"])[..., 0].ravel()}
+    assert drawn == set(range(12)) - {0, 3}
+    names = {name for number in range(50) for name in uneven.drawn_names(number, **options)}
+    assert names == {f"class{index}" for index in drawn}
+    (warning,) = recwarn.list
+    assert str(warning.message) == (
+        "2 classes of 12 left out, with fewer than the 5 images of an episode: class0, class3"
+    )
+    assert set(identities(take(uneven.episodes(12, 1, 1))[0]["support_x"])[0, :, 0]) == set(range(12))
+    with pytest.raises(
+        ValueError, match="10 of 12 have as many, class 'class0' has 2. Received: shot=2, query=3, way=11"
+    ):
+        uneven.episodes(way=11, shot=2, query=3)
+
+
+def test_a_data_set_shows_itself_in_a_line(classes, grouped):
+    assert repr(classes) == "ImageClasses(12 classes, 72 images of 4x4x1)"
+    assert repr(grouped.select([0]).with_distortions()) == (
+        "ImageClasses(1 class in 1 group, 6 images of 4x4x1, distorted)"
+    )
 
 
 if __name__ == "__main__":

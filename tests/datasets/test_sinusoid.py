@@ -48,8 +48,19 @@ def test_bad_arguments_are_named():
         tasks.episodes(way=5)
     with pytest.raises(ValueError, match="`shot` must be an int of at least 1. Received: shot=0"):
         tasks.episodes(shot=0)
+    with pytest.raises(ValueError, match=f"`seed` must be an int from 0 to .* Received: seed={2**62}"):
+        tasks.episodes(seed=2**62)  # times 3 subsets it is no int64
+    for options in ({"seed": "0"}, {"shot": True}, {"start": -1}, {"shard": (1, 1)}):
+        with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
+            tasks.episodes(**options)
     with pytest.raises(ValueError, match="`subset` must be one of"):
         datasets.load("sinusoid", "dev")
+    with pytest.raises(ValueError, match=r"Options of 'sinusoid' must be among \[\]. Received: \['way'\]"):
+        datasets.load("sinusoid", way=5)
+    with pytest.raises(
+        ValueError, match=r"Options of 'glyphs' must be among \['distortions', 'image_size'\]. Received: \['size'\]"
+    ):
+        datasets.load("glyphs", size=5, image_size=28)
     with pytest.raises(ValueError, match="Unknown data set: expected one of .* Received: 'mnist'"):
         datasets.load("mnist")
 

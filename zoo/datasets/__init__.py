@@ -1,5 +1,7 @@
 """Data sets. `load` gives tasks to draw episodes from, the same way for each."""
 
+import inspect
+
 from zoo.datasets import glyphs, image_folder, omniglot, sinusoid
 from zoo.datasets.sampler import ImageClasses
 
@@ -25,6 +27,9 @@ def load(name, subset="train", **options):
         ValueError: for an unknown name, subset or option value.
     """
     _check_name(name)
+    known = set(inspect.signature(DATASETS[name]).parameters) - {"subset"}
+    if unknown := sorted(set(options) - known):
+        raise ValueError(f"Options of {name!r} must be among {sorted(known)}. Received: {unknown}")
     return DATASETS[name](subset, **options)
 
 

@@ -4,6 +4,8 @@ import os
 import pathlib
 import tempfile
 import warnings
+import zipfile
+import zlib
 
 import numpy as np
 
@@ -27,7 +29,7 @@ def cached_arrays(key, make):
             return dict(stored)
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         warnings.warn(f"{path} cannot be read ({error}); it is made again.", stacklevel=2)
     arrays = make()
     try:

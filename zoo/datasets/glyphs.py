@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from zoo.datasets.cache import cached_arrays
+from zoo.datasets.options import check_bool, check_int
 from zoo.datasets.sampler import ImageClasses
 from zoo.datasets.subsets import parts_of
 
@@ -170,8 +171,8 @@ def load(subset="train", image_size=28, distortions=False):
         >>> episodes = load("train").episodes(way=5, shot=1)
     """
     wanted = parts_of(subset)
-    if not 8 <= image_size <= 105:
-        raise ValueError(f"`image_size` must be from 8 to 105 pixels. Received: image_size={image_size}")
+    check_int("image_size", image_size, 8, 105)
+    check_bool("distortions", distortions)
     images = cached_arrays(f"glyphs-{_RECIPE}-{image_size}", lambda: _prepare(image_size))["images"]
     letters = _letters()
     names = [f"{script}/U+{code_point:04X}" for _, script, code_point in letters]

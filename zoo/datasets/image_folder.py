@@ -4,12 +4,12 @@ import collections
 import math
 import os
 import pathlib
-import warnings
 
 import numpy as np
 
 from zoo.datasets.image_files import EXTENSIONS, files_below, image_files, read_image, subfolders
-from zoo.datasets.options import check_bool, check_int, counted, listed
+from zoo.datasets.messages import counted, listed, warn_once
+from zoo.datasets.options import check_bool, check_int
 from zoo.datasets.sampler import ImageClasses
 from zoo.datasets.subsets import parts_of
 
@@ -147,9 +147,8 @@ def _subset_folders(root):
             f"{listed(with_classes)} with folders inside, beside {listed([*others, *_without(chosen, with_classes)])}"
         )
     if others:
-        warnings.warn(
-            f"{root} has the folders of subsets, {listed(with_classes)}: its other folders are left out: {listed(others)}",
-            stacklevel=4,
+        warn_once(
+            f"{root} has the folders of subsets, {listed(with_classes)}: its other folders are left out: {listed(others)}"
         )
     return {part: paths for part, paths in named.items() if paths}
 
@@ -216,15 +215,13 @@ def _scan(root, parts):
         counts = listed(
             f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
         )
-        warnings.warn(
+        warn_once(
             f"{root}: {counted(len(others), 'file')} in class folders left out, for being none of {', '.join(EXTENSIONS)}: "
-            f"{counts}",
-            stacklevel=4,
+            f"{counts}"
         )
     if loose:
-        warnings.warn(
-            f"{root}: {counted(len(loose), 'image')} in no class folder left out: {listed(path.name for path in loose)}",
-            stacklevel=4,
+        warn_once(
+            f"{root}: {counted(len(loose), 'image')} in no class folder left out: {listed(path.name for path in loose)}"
         )
     return images
 
@@ -251,7 +248,5 @@ def _read(files, root, read, on_error):
         rest = f" (and {counted(len(others), 'file')} more; `on_error` 'skip' leaves them out)" if others else ""
         raise ValueError(f"{first}{rest}") from first
     if broken:
-        warnings.warn(
-            f"{root}: {counted(len(broken), 'file')} that cannot be read left out: {listed(broken)}", stacklevel=3
-        )
+        warn_once(f"{root}: {counted(len(broken), 'file')} that cannot be read left out: {listed(broken)}")
     return pixels

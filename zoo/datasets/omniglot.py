@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from zoo.datasets.cache import cached_arrays
+from zoo.datasets.options import check_bool, check_int
 from zoo.datasets.sampler import ImageClasses
 from zoo.datasets.subsets import parts_of
 
@@ -14,6 +15,7 @@ RESIZES = ("antialias", "nearest")
 
 _RAW_SIZE = 105
 _NUM_CHARACTERS = 1623
+_NUM_BACKGROUND_ALPHABETS = 30
 # Vinyals' lists as first and last label of each run, in the numbering of tensorflow_datasets.
 _VINYALS = {
     "train": ((0, 25), (67, 130), (177, 249), (272, 464), (487, 727), (769, 1199)),
@@ -45,10 +47,10 @@ def load(
             "vinyals": 1,028, 172 and 423 characters, the lists that Prototypical Networks used.
         rotations: whether each class also comes turned by 90, 180 and 270 degrees, as three classes more. The papers
             differ on it for test classes; figures with and without are not comparable.
-        image_size: side in pixels; 105 is the original.
+        image_size: side in pixels, from 8 to 105; 105 is the original.
         resize: "antialias" (grey levels, Lanczos) or "nearest" (two levels, what many papers' code did unknowingly).
-        num_validation_alphabets: of the 30 background alphabets, drawn by `split_seed`.
-        split_seed: int.
+        num_validation_alphabets: of the 30 background alphabets, 1 to 29 of them, drawn by `split_seed`.
+        split_seed: int of at least 0.
         data_dir: folder of tensorflow_datasets; TFDS_DATA_DIR, or its own default, when None.
         distortions: whether episodes show each image under a random affine transform, see `zoo.datasets.distortion`.
 
@@ -57,15 +59,18 @@ def load(
         people drew an image is not in that data set.
 
     Raises:
-        ValueError: for an unknown subset, split or resize.
+        ValueError: for an unknown subset, split or resize, or another option out of range.
         FileNotFoundError: where the data is missing and cannot be downloaded.
     """
     wanted = parts_of(subset)
     for name, value, known in (("split", split, SPLITS), ("resize", resize, RESIZES)):
         if value not in known:
             raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
-    if not 8 <= image_size <= _RAW_SIZE:
-        raise ValueError(f"`image_size` must be from 8 to {_RAW_SIZE} pixels. Received: image_size={image_size}")
+    check_int("image_size", image_size, 8, _RAW_SIZE)
+    check_int("num_validation_alphabets", num_validation_alphabets, 1, _NUM_BACKGROUND_ALPHABETS - 1)
+    check_int("split_seed", split_seed, 0)
+    check_bool("rotations", rotations)
+    check_bool("distortions", distortions)
     key = f"omniglot-3.0.0-{image_size}-{resize}-v1"
     arrays = cached_arrays(key, lambda: _prepare(image_size, resize, data_dir))
     shape = (-1, image_size, image_size, 1)

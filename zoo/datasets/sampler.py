@@ -1,17 +1,20 @@
 """From classes of images to episodes."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
 
 from zoo.core.episode import PADDING_LABEL
 from zoo.datasets.distortion import distort
+from zoo.datasets.messages import counted, listed, warn_once
+from zoo.datasets.options import HIGHEST_SEED, check_bool, check_int, is_int
 
 ENDLESS = np.iinfo(np.int64).max
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ImageClasses:
     """Images by class, in memory.
 
@@ -36,6 +39,13 @@ class ImageClasses:
         """Classes from one int label per image; `names[label]` names a class and `groups[label]` its group."""
         members = tuple(np.flatnonzero(labels == label) for label in range(len(names)))
         return cls(images, members, tuple(names), (0,) * len(names), None if groups is None else tuple(groups))
+
+    def __repr__(self):
+        groups = f" in {counted(len(set(self.groups)), 'group')}" if self.groups is not None else ""
+        num_images = counted(sum(len(rows) for rows in self.members), "image")
+        shape = "x".join(str(length) for length in self.image_shape)
+        classes = counted(self.num_classes, "class", "classes")
+        return f"ImageClasses({classes}{groups}, {num_images} of {shape}{', distorted' if self.distorted else ''})"
 
     @property
     def num_classes(self):
@@ -91,7 +101,7 @@ class ImageClasses:
             shot: support images per class; an int or (lowest, highest).
             query: query images per class.
             num_tasks: tasks per batch, the meta-batch T.
-            seed: int of at least 0.
+            seed: int of at least 0, below 2 ** 63.
             start: number of the first batch, to go on after an interruption.
             shard: (number of shards, index): every how many batches one is kept, for distributed training.
             within_groups: whether all classes of a task come from one group, drawn for each task among the groups that
@@ -101,14 +111,12 @@ class ImageClasses:
             ValueError: for counts that these classes, or within groups their largest group, cannot give; for
                 `within_groups` where there are no groups. Before anything is drawn.
         """
-        ways, shots = _as_range("way", way, 2), _as_range("shot", shot, 1)
-        for name, value in (("query", query), ("num_tasks", num_tasks)):
-            _as_range(name, (value, value), 1)
-        _as_range("seed", (seed, seed), 0)
-        self._check_counts(ways[1], shots[1], query)
+        ways, shots = _check_episodes(way, shot, query, num_tasks, seed, within_groups)
+        check_start(start, shard, num_tasks)
+        chosen = self._large_enough(ways[1], shots[1], query)
         if within_groups:
-            self._check_groups(ways[1])
-        sample_task = self._task_sampler(ways, shots, query, seed, within_groups)
+            chosen._check_groups(ways[1])
+        sample_task = chosen._task_sampler(ways, shots, query, seed, within_groups)
         padded = ways[0] != ways[1] or shots[0] != shots[1]
         num_support, num_query = ways[1] * shots[1], ways[1] * query
         pixels = list(self.image_shape)
@@ -117,32 +125,64 @@ class ImageClasses:
             [num_query],
         )
 
-        def sample_batch(number):
-            batch = tf.data.Dataset.range(number * num_tasks, (number + 1) * num_tasks).map(sample_task)
+        def sample_padded(number, source):
+            batch = tf.data.Dataset.range(number * num_tasks, (number + 1) * num_tasks).map(
+                lambda i: sample_task(i, source)
+            )
             return batch.padded_batch(num_tasks, shapes, _PADDING, drop_remainder=True)
 
-        numbers = tf.data.Dataset.range(start, ENDLESS // num_tasks).shard(*shard)
-        if padded:
-            dataset = numbers.flat_map(sample_batch)
-        else:
-            counts = tf.range(num_tasks, dtype=tf.int64)
-            dataset = numbers.map(
-                lambda number: tf.map_fn(
-                    sample_task, number * num_tasks + counts, fn_output_signature=_task_signature(shapes)
-                )
-            )
-        return drawn_ahead(dataset)
+        def sample_batch(number, source):
+            numbers = number * num_tasks + tf.range(num_tasks, dtype=tf.int64)
+            return tf.map_fn(lambda i: sample_task(i, source), numbers, fn_output_signature=_task_signature(shapes))
 
-    def _check_counts(self, way, shot, query):
+        numbers = tf.data.Dataset.range(start, ENDLESS // num_tasks).shard(*shard)
+        # As an element the images are handed on; captured by the functions, they would be copied for each iterator, and
+        # stay until Python next looks for cycles.
+        source = tf.data.Dataset.from_tensors((self._pixels, chosen._table())).repeat()
+        numbered = tf.data.Dataset.zip(numbers, source)
+        return drawn_ahead(numbered.flat_map(sample_padded) if padded else numbered.map(sample_batch))
+
+    def drawn_names(self, number=0, way=5, shot=1, query=15, seed=0, within_groups=False):
+        """The names of the classes in task `number` of `episodes` with the same arguments: a tuple, by label."""
+        ways, shots = _check_episodes(way, shot, query, 1, seed, within_groups)
+        chosen = self._large_enough(ways[1], shots[1], query)
+        seeds = _task_seeds(seed, number)
+        classes = chosen._class_sampler(within_groups)(_draw(ways, seeds[0]), seeds[2])
+        return tuple(str(chosen.names[index]) for index in classes.numpy())
+
+    @functools.cached_property
+    def _pixels(self):  # [N, H * W, C], once for all episodes; shares the memory of `images`
+        with tf.init_scope(), tf.device("CPU"):
+            return tf.convert_to_tensor(self.images.reshape(len(self.images), -1, self.image_shape[-1]))
+
+    def _table(self):  # [num_classes, images of the largest class]: indices of the images, then -1
+        sizes = [len(rows) for rows in self.members]
+        table = np.full((self.num_classes, max(sizes)), -1, np.int64)
+        for row, rows in zip(table, self.members):
+            row[: len(rows)] = rows
+        return table
+
+    def _large_enough(self, way, shot, query):
+        """The classes that have `shot` + `query` images. Raises ValueError where they are fewer than `way`."""
         if way > self.num_classes:
             raise ValueError(f"`way` must be at most the number of classes, {self.num_classes}. Received: way={way}")
-        sizes = [len(rows) for rows in self.members]
-        smallest = int(np.argmin(sizes))
-        if shot + query > sizes[smallest]:
+        sizes = np.array([len(rows) for rows in self.members])
+        small = np.flatnonzero(sizes < shot + query)
+        if not len(small):
+            return self
+        num_large = self.num_classes - len(small)
+        if way > num_large:
+            smallest = int(np.argmin(sizes))
             raise ValueError(
-                f"`shot` + `query` must be at most the images of each class: class {self.names[smallest]!r} has "
-                f"{sizes[smallest]}. Received: shot={shot}, query={query}"
+                f"`shot` + `query` must be at most the images of a class, in `way` classes: {num_large} of "
+                f"{self.num_classes} have as many, class {self.names[smallest]!r} has {sizes[smallest]}. "
+                f"Received: shot={shot}, query={query}, way={way}"
             )
+        warn_once(
+            f"{counted(len(small), 'class', 'classes')} of {self.num_classes} left out, with fewer than the "
+            f"{shot + query} images of an episode: {listed(self.names[index] for index in small)}"
+        )
+        return self.select(np.flatnonzero(sizes >= shot + query))
 
     def _check_groups(self, way):
         if self.groups is None:
@@ -171,14 +211,9 @@ class ImageClasses:
         return draw
 
     def _task_sampler(self, ways, shots, query, seed, within_groups):
-        """A function from a task's number to one unpadded episode."""
+        """A function from a task's number and (`_pixels`, `_table()`) to one unpadded episode."""
         draw_classes = self._class_sampler(within_groups)
-        sizes = np.array([len(rows) for rows in self.members])
-        table = np.full((self.num_classes, sizes.max()), -1, np.int64)
-        for row, rows in zip(table, self.members):
-            row[: len(rows)] = rows
-        table, turns = tf.constant(table), tf.constant(self.quarter_turns, tf.int64)
-        pixels = tf.constant(self.images.reshape(len(self.images), -1, self.image_shape[-1]))
+        turns = tf.constant(self.quarter_turns, tf.int64)
         height, width = self.image_shape[:2]
         positions = np.arange(height * width).reshape(height, width)
         turned_positions = (
@@ -187,15 +222,15 @@ class ImageClasses:
             else None
         )
 
-        def images_of(rows, quarter_turns):  # [n], [n] -> float32 [n, H, W, C]
+        def images_of(pixels, rows, quarter_turns):  # [n], [n] -> float32 [n, H, W, C]
             images = tf.gather(pixels, rows)  # [n, H * W, C]
             if turned_positions is not None:
                 images = tf.gather(images, tf.gather(turned_positions, quarter_turns), axis=1, batch_dims=1)
             return tf.cast(tf.reshape(images, [-1, *self.image_shape]), tf.float32) / 255.0
 
-        def sample_task(number):
-            seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 6)
-            way_seed, shot_seed, class_seed, image_seed, support_seed, query_seed = tf.unstack(seeds)
+        def sample_task(number, source):
+            pixels, table = source
+            way_seed, shot_seed, class_seed, image_seed, support_seed, query_seed = _task_seeds(seed, number)
             way = _draw(ways, way_seed)
             shot = _draw(shots, shot_seed)
             classes = draw_classes(way, class_seed)
@@ -210,7 +245,7 @@ class ImageClasses:
                 flat = [tf.reshape(values[:, columns], [-1]) for values in (rows, labels, rotations)]
                 order = tf.argsort(tf.random.stateless_uniform(tf.shape(flat[0]), order_seed))
                 part_rows, part_labels, part_rotations = (tf.gather(values, order) for values in flat)
-                images = images_of(part_rows, part_rotations)
+                images = images_of(pixels, part_rows, part_rotations)
                 if self.distorted:
                     images = distort(images, tf.random.experimental.stateless_fold_in(order_seed, 1))
                 return images, part_labels
@@ -244,11 +279,34 @@ def _task_signature(shapes):
     return x, tf.TensorSpec(y_shape, tf.int64)
 
 
+def _task_seeds(seed, number):
+    return tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)]), 6))
+
+
+def _check_episodes(way, shot, query, num_tasks, seed, within_groups):
+    """The ranges of way and shot. Raises ValueError for what no classes can give."""
+    ways, shots = _as_range("way", way, 2), _as_range("shot", shot, 1)
+    check_int("query", query, 1)
+    check_int("num_tasks", num_tasks, 1)
+    check_int("seed", seed, 0, HIGHEST_SEED)
+    check_bool("within_groups", within_groups)
+    return ways, shots
+
+
+def check_start(start, shard, num_tasks):
+    """Raises ValueError where episodes cannot start so, or be shared out so."""
+    check_int("start", start, 0, ENDLESS // num_tasks - 1)
+    is_pair = isinstance(shard, (list, tuple)) and len(shard) == 2 and all(is_int(part) for part in shard)
+    if not is_pair or not 0 <= shard[1] < shard[0]:
+        raise ValueError(f"`shard` must be (number of shards, index below it). Received: shard={shard!r}")
+
+
 def _as_range(name, value, lowest):
     bounds = tuple(value) if isinstance(value, (list, tuple)) else (value, value)
-    if len(bounds) != 2 or not all(isinstance(bound, int) for bound in bounds) or not lowest <= bounds[0] <= bounds[1]:
+    is_range = len(bounds) == 2 and all(is_int(bound) for bound in bounds)
+    if not is_range or not lowest <= bounds[0] <= bounds[1]:
         raise ValueError(f"`{name}` must be an int of at least {lowest}, or (low, high). Received: {name}={value!r}")
-    return bounds
+    return tuple(int(bound) for bound in bounds)
 
 
 def _draw(bounds, seed):

@@ -5,7 +5,8 @@ import math
 
 import tensorflow as tf
 
-from zoo.datasets.sampler import ENDLESS, drawn_ahead
+from zoo.datasets.options import HIGHEST_SEED, check_int
+from zoo.datasets.sampler import ENDLESS, check_start, drawn_ahead
 
 SUBSETS = ("train", "validation", "test")
 
@@ -30,13 +31,14 @@ class SinusoidTasks:
             way: must be None; here so that every data set is called alike.
 
         Raises:
-            ValueError: for counts below 1, or a `way`.
+            ValueError: for counts below 1, a seed out of range, or a `way`.
         """
         if way is not None:
             raise ValueError(f"Sinusoid tasks have no classes: `way` must be None. Received: way={way}")
         for name, value in (("shot", shot), ("query", query), ("num_tasks", num_tasks)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"`{name}` must be an int of at least 1. Received: {name}={value!r}")
+            check_int(name, value, 1)
+        check_int("seed", seed, 0, (HIGHEST_SEED - self.stream) // len(SUBSETS))
+        check_start(start, shard, num_tasks)
 
         def sample_task(number):  # by its number alone, so that batching and sharding change no task
             seeds = tf.random.split(tf.stack([tf.constant(seed * len(SUBSETS) + self.stream, tf.int64), number]), 3)
