@@ -41,7 +41,8 @@ def main():
 
     loaded, sidecar = load_export(_SAVED_MODEL.value)
     letters = datasets.load("glyphs", "test", image_size=sidecar["input_shape"][0])
-    episodes = letters.episodes(way=sidecar["way"], shot=1, query=_QUERIES.value, num_tasks=1, seed=_SEED.value)
+    drawing = dict(way=sidecar["way"], shot=1, query=_QUERIES.value, seed=_SEED.value)
+    episodes = letters.episodes(num_tasks=1, **drawing)
     x, y = next(iter(episodes))
     answer = loaded.signatures["serving_default"](
         support_images=x["support_x"], support_labels=x["support_y"], query_images=x["query_x"]
@@ -50,7 +51,8 @@ def main():
     print(f"{sidecar['way']} new letters, one drawing each: {right} of {y.numpy().size} right")
     if _PICTURE.value:
         arrays = {key: value.numpy() for key, value in x.items()}
-        plot_episode(_PICTURE.value, arrays, y.numpy(), answer["probabilities"].numpy())
+        names = letters.drawn_names(**drawing)
+        plot_episode(_PICTURE.value, arrays, y.numpy(), answer["probabilities"].numpy(), names)
         print(f"picture: {_PICTURE.value}")
 
 

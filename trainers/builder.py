@@ -74,10 +74,17 @@ def _optimizer_class(name, options):
 
 def episodes(tasks, protocol, seed, num_tasks, **options):
     """Episodes of a protocol (way, shot, query, and `within_groups` where it says so), `num_tasks` per batch."""
+    return tasks.episodes(num_tasks=num_tasks, seed=seed, **_drawing(protocol), **options)
+
+
+def drawn_names(tasks, protocol, seed):
+    """The names of the classes in the first task of `episodes`, by label; None where tasks have no classes."""
+    return tasks.drawn_names(seed=seed, **_drawing(protocol)) if hasattr(tasks, "drawn_names") else None
+
+
+def _drawing(protocol):
     counts = {name: _as_count(protocol[name]) for name in ("way", "shot", "query")}
-    if "within_groups" in protocol:
-        options["within_groups"] = protocol["within_groups"]
-    return tasks.episodes(num_tasks=num_tasks, seed=seed, **counts, **options)
+    return counts | {name: protocol[name] for name in ("within_groups",) if name in protocol}
 
 
 def stream_seed(seed, stream):

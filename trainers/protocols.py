@@ -98,7 +98,9 @@ def training_cost(workdir):
 
 
 def predict_episode(name_or_folder, tasks, protocol, seed):
-    """One episode and the model's answers to it: (x, y, outputs) as arrays."""
+    """One episode and the model's answers to it: (x, y, outputs) as arrays, and the names of its classes or None."""
     model = from_preset(name_or_folder, **protocol["overrides"])
-    x, y = next(iter(builder.episodes(tasks, protocol, builder.stream_seed(seed, "test"), 1)))
-    return {key: np.asarray(value) for key, value in x.items()}, np.asarray(y), np.asarray(model(x))
+    seed = builder.stream_seed(seed, "test")
+    x, y = next(iter(builder.episodes(tasks, protocol, seed, 1)))
+    arrays = {key: np.asarray(value) for key, value in x.items()}
+    return arrays, np.asarray(y), np.asarray(model(x)), builder.drawn_names(tasks, protocol, seed)

@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from zoo.datasets.pictures import plot_episode
@@ -24,6 +25,48 @@ def test_right_answers_are_green_and_wrong_ones_red(tmp_path, channels):
     right, wrong = colour_counts(tmp_path / "right.png"), colour_counts(tmp_path / "wrong.png")
     assert right["green"] > 0 and right["red"] == 0 and right["blue"] > 0
     assert wrong["red"] > 0 and wrong["green"] == 0
+
+
+@pytest.fixture
+def titles(monkeypatch):
+    """A function that draws an episode and gives the titles above its images, by row of the picture."""
+
+    def drawn(path, *arguments):
+        figures = []
+
+        def savefig(self, *options, original=Figure.savefig, **more):
+            figures.append(self)
+            original(self, *options, **more)
+
+        monkeypatch.setattr(Figure, "savefig", savefig)
+        plot_episode(path, *arguments)
+        rows = {}
+        for axis in figures[0].axes:
+            rows.setdefault(axis.get_subplotspec().rowspan.start, []).append(axis.get_title())
+        return [[title for title in row if title] for row in rows.values()], figures[0].get_suptitle().split("\n")[0]
+
+    return drawn
+
+
+def test_images_are_called_by_the_names_of_their_classes(tmp_path, titles, recwarn):
+    """Names that markup, fonts and width might break; the query of the second class is taken for the first."""
+    images = np.zeros((1, 4, 8, 8, 1), np.float32)
+    x = {"support_x": images[:, :2], "support_y": np.array([[1, 0]]), "query_x": images[:, :2]}
+    names = ("$x_{1$", "Canadian_Syllabics/U+1401 \u4e2d")
+    rows, headline = titles(tmp_path / "named.png", x, np.array([[0, 1]]), np.eye(2)[[[0, 0]]], names)
+    short = "\N{HORIZONTAL ELLIPSIS}bics/U+1401 \u4e2d"
+    assert rows == [["$x_{1$", "$x_{1$"], [short, f"$x_{{1$,\nnot {short}"]] and headline == "1 of 2 queries right"
+    rows, _ = titles(tmp_path / "unnamed.png", x, np.array([[0, 1]]), np.eye(3)[[[0, 2]]])
+    assert rows == [["0", "0"], ["1", "2,\nnot 1"]]
+    assert not recwarn.list
+
+
+def test_padded_rows_are_not_shown(tmp_path, titles):
+    """A task of 2 classes, 1 shot, among tasks of 3 classes and 2 shots."""
+    images = np.zeros((1, 6, 8, 8, 1), np.float32)
+    x = {"support_x": images, "support_y": np.array([[1, 0, -1, -1, -1, -1]]), "query_x": images[:, :3]}
+    rows, headline = titles(tmp_path / "padded.png", x, np.array([[0, 1, -1]]), np.eye(3)[[[0, 1, 0]]], ("cat", "dog"))
+    assert rows == [["cat", "cat"], ["dog", "dog"]] and headline == "2 of 2 queries right"
 
 
 def test_regression_shows_function_and_support(tmp_path):
