@@ -114,7 +114,7 @@ def test_every_known_format_is_read_alike(tmp_path, recwarn):
 
 
 def test_files_that_are_not_read_are_counted_aloud(tmp_path, recwarn):
-    """In all subsets, so that the same line comes once however many are loaded."""
+    """Those of all subsets, in one line that comes once however many subsets are loaded."""
     _write_classes(tmp_path / "train", ["a"])
     _write_classes(tmp_path / "val", ["b"])
     for number in range(30):
@@ -122,12 +122,11 @@ def test_files_that_are_not_read_are_counted_aloud(tmp_path, recwarn):
     (tmp_path / "val" / "b" / "notes.txt").write_text("no image")
     (tmp_path / "val" / "b" / "LICENSE").write_text("no image")
     for subset in ("train", "validation", "trainval"):
-        recwarn.clear()
         image_folder.load(subset, tmp_path)
-        assert _warning(recwarn) == (
-            f"{tmp_path}: 32 files in class folders left out, for being none of .png, .jpg, .jpeg, .gif, .bmp, .webp: "
-            "30 .tiff, 1 .txt, 1 without extension"
-        )
+    assert _warning(recwarn) == (
+        f"{tmp_path}: 32 files in class folders left out, for being none of .png, .jpg, .jpeg, .gif, .bmp, .webp: "
+        "30 .tiff, 1 .txt, 1 without extension"
+    )
 
 
 def test_images_in_no_class_folder_are_counted_aloud(tmp_path, recwarn):

@@ -54,7 +54,7 @@ def test_images_are_called_by_the_names_of_their_classes(tmp_path, titles, recwa
     x = {"support_x": images[:, :2], "support_y": np.array([[1, 0]]), "query_x": images[:, :2]}
     names = ("$x_{1$", "Canadian_Syllabics/U+1401 \u4e2d")
     rows, headline = titles(tmp_path / "named.png", x, np.array([[0, 1]]), np.eye(2)[[[0, 0]]], names)
-    short = "\N{HORIZONTAL ELLIPSIS}bics/U+1401 \u4e2d"
+    short = "\N{HORIZONTAL ELLIPSIS}ics/U+1401 \u4e2d"
     assert rows == [["$x_{1$", "$x_{1$"], [short, f"$x_{{1$,\nnot {short}"]] and headline == "1 of 2 queries right"
     rows, _ = titles(tmp_path / "unnamed.png", x, np.array([[0, 1]]), np.eye(3)[[[0, 2]]])
     assert rows == [["0", "0"], ["1", "2,\nnot 1"]]

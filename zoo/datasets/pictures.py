@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from matplotlib.figure import Figure
 
-_NAME_WIDTH = 14  # characters of a name above an image
+_NAME_WIDTH = 13  # characters of a name above an image
 
 
 def plot_episode(path, x, y, outputs, names=None):
@@ -31,7 +31,7 @@ def _plot_images(path, x, labels, predictions, names):
     way = 1 + max(support_labels.max(), labels.max())
     counts = [np.bincount(part[part >= 0], minlength=way).max() for part in (support_labels, labels)]
     columns = sum(counts)
-    figure = Figure(figsize=(max(0.9 * columns, 4.5), 1.1 * way + 0.6), layout="constrained")
+    figure = Figure(figsize=(max(1.0 * columns, 4.5), 1.1 * way + 0.6), layout="constrained")
     axes = figure.subplots(way, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")

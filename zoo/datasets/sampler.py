@@ -55,6 +55,11 @@ class ImageClasses:
     def image_shape(self):
         return self.images.shape[1:]
 
+    @property
+    def input_shape(self):
+        """Shape of one input of a model that is to learn from these classes."""
+        return self.image_shape
+
     def select(self, class_indices):
         """These classes alone; the images stay shared."""
         chosen = [int(index) for index in class_indices]
@@ -111,11 +116,9 @@ class ImageClasses:
             ValueError: for counts that these classes, or within groups their largest group, cannot give; for
                 `within_groups` where there are no groups. Before anything is drawn.
         """
-        ways, shots = _check_episodes(way, shot, query, num_tasks, seed, within_groups)
+        ways, shots, chosen = self._drawn_from(way, shot, query, num_tasks, within_groups)
+        check_int("seed", seed, 0, HIGHEST_SEED)
         check_start(start, shard, num_tasks)
-        chosen = self._large_enough(ways[1], shots[1], query)
-        if within_groups:
-            chosen._check_groups(ways[1])
         sample_task = chosen._task_sampler(ways, shots, query, seed, within_groups)
         padded = ways[0] != ways[1] or shots[0] != shots[1]
         num_support, num_query = ways[1] * shots[1], ways[1] * query
@@ -142,10 +145,25 @@ class ImageClasses:
         numbered = tf.data.Dataset.zip(numbers, source)
         return drawn_ahead(numbered.flat_map(sample_padded) if padded else numbered.map(sample_batch))
 
+    def check_episodes(self, way=5, shot=1, query=15, num_tasks=1, within_groups=False):
+        """Raises the ValueError that `episodes` would raise for these counts, without making anything."""
+        self._drawn_from(way, shot, query, num_tasks, within_groups)
+
+    def _drawn_from(self, way, shot, query, num_tasks, within_groups):
+        """(range of way, range of shot, the classes that are large enough). Raises ValueError for impossible counts."""
+        ways, shots = _as_range("way", way, 2), _as_range("shot", shot, 1)
+        check_int("query", query, 1)
+        check_int("num_tasks", num_tasks, 1)
+        check_bool("within_groups", within_groups)
+        chosen = self._large_enough(ways[1], shots[1], query)
+        if within_groups:
+            chosen._check_groups(ways[1])
+        return ways, shots, chosen
+
     def drawn_names(self, number=0, way=5, shot=1, query=15, seed=0, within_groups=False):
         """The names of the classes in task `number` of `episodes` with the same arguments: a tuple, by label."""
-        ways, shots = _check_episodes(way, shot, query, 1, seed, within_groups)
-        chosen = self._large_enough(ways[1], shots[1], query)
+        ways, _, chosen = self._drawn_from(way, shot, query, 1, within_groups)
+        check_int("seed", seed, 0, HIGHEST_SEED)
         seeds = _task_seeds(seed, number)
         classes = chosen._class_sampler(within_groups)(_draw(ways, seeds[0]), seeds[2])
         return tuple(str(chosen.names[index]) for index in classes.numpy())
@@ -281,16 +299,6 @@ def _task_signature(shapes):
 
 def _task_seeds(seed, number):
     return tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)]), 6))
-
-
-def _check_episodes(way, shot, query, num_tasks, seed, within_groups):
-    """The ranges of way and shot. Raises ValueError for what no classes can give."""
-    ways, shots = _as_range("way", way, 2), _as_range("shot", shot, 1)
-    check_int("query", query, 1)
-    check_int("num_tasks", num_tasks, 1)
-    check_int("seed", seed, 0, HIGHEST_SEED)
-    check_bool("within_groups", within_groups)
-    return ways, shots
 
 
 def check_start(start, shard, num_tasks):

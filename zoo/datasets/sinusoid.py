@@ -20,6 +20,11 @@ class SinusoidTasks:
 
     stream: int = 0
 
+    @property
+    def input_shape(self):
+        """Shape of one input: a point."""
+        return (1,)
+
     def episodes(self, shot=5, query=5, num_tasks=25, seed=0, start=0, shard=(1, 0), way=None):
         """Endless episodes as a tf.data.Dataset of `(x, y)`, all float32: points [T, shot, 1], targets [T, shot, 1].
 
@@ -33,10 +38,7 @@ class SinusoidTasks:
         Raises:
             ValueError: for counts below 1, a seed out of range, or a `way`.
         """
-        if way is not None:
-            raise ValueError(f"Sinusoid tasks have no classes: `way` must be None. Received: way={way}")
-        for name, value in (("shot", shot), ("query", query), ("num_tasks", num_tasks)):
-            check_int(name, value, 1)
+        self.check_episodes(shot, query, num_tasks, way)
         check_int("seed", seed, 0, (HIGHEST_SEED - self.stream) // len(SUBSETS))
         check_start(start, shard, num_tasks)
 
@@ -55,6 +57,13 @@ class SinusoidTasks:
             return x, targets[:, shot:]
 
         return drawn_ahead(tf.data.Dataset.range(start, ENDLESS // num_tasks).shard(*shard).map(sample_batch))
+
+    def check_episodes(self, shot=5, query=5, num_tasks=25, way=None):
+        """Raises the ValueError that `episodes` would raise for these counts."""
+        if way is not None:
+            raise ValueError(f"Sinusoid tasks have no classes: `way` must be None. Received: way={way}")
+        for name, value in (("shot", shot), ("query", query), ("num_tasks", num_tasks)):
+            check_int(name, value, 1)
 
 
 def load(subset="train"):
