@@ -6,39 +6,46 @@ image files in lists [T][rows]; labels are int64 [T, S], -1 for rows to ignore.
 
 import base64
 import json
-import urllib.error
-import urllib.request
+import math
+import ssl
+import urllib.parse
 
 import numpy as np
 
+from export.answers import ServingError, probabilities_and_labels, task_states
+from export.credentials import check_credentials, read_certificates
+from export.http_post import post, split_url
+from export.terminal import printable
+
 _FILE_SIGNATURE = "adapt_and_predict_image_bytes"
-
-
-class ServingError(RuntimeError):
-    """The model refused a request, or could not be reached."""
+_MAX_MESSAGE_BYTES = 64 << 20
 
 
 class Client:
-    """What the three clients share; a client gives `call`."""
+    """What the three clients share; a client gives `call`.
+
+    Answers are checked: a call returns arrays of the shapes and dtypes that it documents, or raises ServingError. What an
+    export cannot answer is NaN with the label -1: queries with a foreign task state, images that are not finite, files that
+    the server cannot read.
+    """
 
     def call(self, signature, inputs):
-        """Named arrays to a signature -> its named answers, as arrays. Raises ServingError."""
+        """Named arrays to a signature -> its named answers, as arrays that are not checked. Raises ServingError."""
         raise NotImplementedError(f"{type(self).__name__} must define `call`.")
 
     def adapt(self, support_images, support_labels):
         """The task state of each task: float32 [T, P]. Keep it, and send it with the queries."""
         inputs = {"support_images": _images(support_images), "support_labels": _labels(support_labels)}
-        return self.call("adapt", inputs)["task_state"]
+        return task_states(self._ask("adapt", inputs), _num_rows(inputs["support_images"])[0])
 
     def predict(self, task_state, query_images):
         """(probabilities [T, Q, N], labels [T, Q]); NaN and -1 where a state is not one of this export."""
-        inputs = {"task_state": np.asarray(task_state, np.float32), "query_images": _images(query_images)}
-        return _answers(self.call("predict", inputs))
+        return self._answers("predict", {"task_state": np.asarray(task_state, np.float32)}, _images(query_images))
 
     def adapt_and_predict(self, support_images, support_labels, query_images):
         """(probabilities [T, Q, N], labels [T, Q]) in one request."""
-        inputs = {"support_images": _images(support_images), "support_labels": _labels(support_labels)}
-        return _answers(self.call("adapt_and_predict", {**inputs, "query_images": _images(query_images)}))
+        support = {"support_images": _images(support_images), "support_labels": _labels(support_labels)}
+        return self._answers("adapt_and_predict", support, _images(query_images))
 
     def adapt_and_predict_files(self, support_files, support_labels, query_files):
         """As `adapt_and_predict`, from image files, paths or bytes: lists [T][rows], no bytes at all for a row to ignore.
@@ -46,12 +53,54 @@ class Client:
         Files are opened here, and those that the graph would not read as training does are written anew: see
         `export.outgoing_files`. Raises ValueError for one that cannot be read.
         """
-        inputs = {
-            "support_image_bytes": _files(support_files),
-            "support_labels": _labels(support_labels),
-            "query_image_bytes": _files(query_files),
-        }
-        return _answers(self.call(_FILE_SIGNATURE, inputs))
+        from export.outgoing_files import rows_of_files  # calls with arrays do not need it
+
+        support = {"support_image_bytes": rows_of_files(support_files), "support_labels": _labels(support_labels)}
+        return self._answers(_FILE_SIGNATURE, support, rows_of_files(query_files), "query_image_bytes")
+
+    def classify(self, support, queries):
+        """Names image files by examples.
+
+        Args:
+            support: {name of a class: list of its image files}, two classes at least.
+            queries: list of image files. A file is a path or its bytes.
+
+        Returns:
+            (names, probabilities): the predicted name of each query, a list, and float32 [queries, classes], the classes in
+            the order of `support`.
+
+        Raises:
+            ValueError: for a class without files, a file that cannot be read, or more classes than the model answers for.
+            ServingError: where the server does not answer, or cannot read a file.
+
+        Example:
+
+        >>> names, probabilities = answering.classify({"cat": ["a.png", "b.png"], "dog": ["c.png"]}, ["which.png"])
+        """
+        from export.outgoing_files import file_list, labelled_files
+
+        files, labels = labelled_files(support)
+        queries = file_list("`queries`", queries)
+        probabilities, answered = self.adapt_and_predict_files([files], [labels], [queries])
+        if probabilities.shape[-1] < len(support):
+            raise ValueError(
+                f"The exported model answers for at most {probabilities.shape[-1]} classes: export it with "
+                f"--way={len(support)}, where its method allows. Received: {len(support)} classes"
+            )
+        unanswered = [str(file) for file, label in zip(queries, answered[0]) if label == -1]
+        if unanswered:
+            raise ServingError(
+                "Expected an answer for each query. Received: none, for a file that the server cannot read, in the support set "
+                f"or among {unanswered[:3]}"
+            )
+        probabilities, names = probabilities[0, :, : len(support)], list(support)
+        return [names[row.argmax()] for row in probabilities], probabilities
+
+    def _ask(self, signature, inputs):
+        return self.call(signature, inputs)
+
+    def _answers(self, signature, inputs, queries, name="query_images"):
+        return probabilities_and_labels(self._ask(signature, {**inputs, name: queries}), *_num_rows(queries))
 
 
 class LocalClient(Client):
@@ -70,7 +119,7 @@ class LocalClient(Client):
         self._tf = tf
         try:
             self._loaded = tf.saved_model.load(str(saved_model))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ServingError(f"Expected the version folder of an export. Received: {saved_model}: {error}") from error
 
     def call(self, signature, inputs):
@@ -79,7 +128,7 @@ class LocalClient(Client):
         try:
             outputs = self._loaded.signatures[signature](
                 **{
-                    name: self._tf.constant(value.tolist() if value.dtype == object else value)
+                    name: self._tf.constant(value, self._tf.string if value.dtype == object else None)
                     for name, value in inputs.items()
                 }
             )
@@ -97,16 +146,42 @@ class GrpcClient(Client):
         version: of the model; the server's choice when None.
         deadline: seconds until a request is given up.
         max_message_bytes: largest request and answer; gRPC's own limit is 4 MB, which 12 task states of a Conv-4 pass.
+        tls: whether to connect by TLS and to prove the server's certificate.
+        root_certificates: PEM file of the certificates to trust, for a server whose own is not signed by one of the system's.
+        token: sent as "authorization: Bearer ..." with each request; by TLS only, since it would be readable without.
+
+    Raises:
+        ValueError: for a token or certificates without TLS, or certificates that cannot be read.
     """
 
-    def __init__(self, target, model_name, version=None, deadline=10.0, max_message_bytes=64 << 20):
+    def __init__(
+        self,
+        target,
+        model_name,
+        version=None,
+        deadline=10.0,
+        max_message_bytes=_MAX_MESSAGE_BYTES,
+        tls=False,
+        root_certificates=None,
+        token=None,
+    ):
         import grpc
         from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+        check_credentials(tls, root_certificates, token)
         options = [(f"grpc.max_{way}_message_length", max_message_bytes) for way in ("send", "receive")]
-        self._channel = grpc.insecure_channel(target, options=options)
+        if tls:
+            trusted = None if root_certificates is None else read_certificates(root_certificates)
+            credentials = grpc.ssl_channel_credentials(trusted)
+            if token is not None:
+                bearer = grpc.access_token_call_credentials(token)
+                credentials = grpc.composite_channel_credentials(credentials, bearer)
+            self._channel = grpc.secure_channel(target, credentials, options=options)
+        else:
+            self._channel = grpc.insecure_channel(target, options=options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model_name, self._version, self._deadline = model_name, version, deadline
+        self._max_numbers = max_message_bytes  # a small message may announce an array that fills the memory
 
     def call(self, signature, inputs):
         import grpc
@@ -119,12 +194,26 @@ class GrpcClient(Client):
         if self._version is not None:
             request.model_spec.version.value = self._version
         for name, value in inputs.items():
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            dtype = tf.string if value.dtype == object else None  # an empty array of objects does not say it
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value, dtype))
         try:
             response = self._stub.Predict(request, timeout=self._deadline)
         except grpc.RpcError as error:
             raise ServingError(f"{error.code().name}: {error.details()}") from error
-        return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
+        return {name: self._numbers(name, value) for name, value in response.outputs.items()}
+
+    def _numbers(self, name, proto):
+        import tensorflow as tf
+
+        sizes = [dimension.size for dimension in proto.tensor_shape.dim]
+        if proto.dtype not in (tf.float32.as_datatype_enum, tf.int64.as_datatype_enum):
+            raise ServingError(f"Expected {name!r} of float32 or int64. Received: dtype number {proto.dtype}")
+        if min(sizes, default=0) < 0 or not 0 <= math.prod(sizes) <= self._max_numbers:
+            raise ServingError(f"Expected {name!r} of at most {self._max_numbers} numbers. Received: shape {sizes}")
+        try:
+            return tf.make_ndarray(proto)
+        except (TypeError, ValueError) as error:
+            raise ServingError(f"Expected {name!r} of shape {sizes}. Received: {error}") from error
 
     def close(self):
         """Closes the channel."""
@@ -134,33 +223,56 @@ class GrpcClient(Client):
 class RestClient(Client):
     """TensorFlow Serving by REST, with the standard library alone.
 
+    Redirects are not followed, and proxies of the environment are not used.
+
     Args:
-        url: "http://host:port", port 8501 unless the server was told otherwise.
-        model_name, version, deadline: as in `GrpcClient`.
+        url: "http://host:port", port 8501 unless the server was told otherwise; "https://..." for TLS.
+        model_name, version, deadline, root_certificates, token: as in `GrpcClient`.
+        max_answer_bytes: longest answer that is read.
+
+    Raises:
+        ValueError: as `GrpcClient`, and for another kind of URL.
     """
 
-    def __init__(self, url, model_name, version=None, deadline=10.0):
+    def __init__(
+        self,
+        url,
+        model_name,
+        version=None,
+        deadline=10.0,
+        max_answer_bytes=_MAX_MESSAGE_BYTES,
+        root_certificates=None,
+        token=None,
+    ):
+        secure = split_url(url)[0]
+        check_credentials(secure, root_certificates, token)
         chosen = "" if version is None else f"/versions/{version}"
-        self._url = f"{url.rstrip('/')}/v1/models/{model_name}{chosen}:predict"
-        self._deadline = deadline
+        self._url = f"{url.rstrip('/')}/v1/models/{urllib.parse.quote(model_name, safe='')}{chosen}:predict"
+        self._deadline, self._max_answer_bytes = deadline, max_answer_bytes
+        self._headers = {"Content-Type": "application/json"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._tls = None
+        if secure:
+            trusted = None if root_certificates is None else read_certificates(root_certificates).decode("ascii")
+            self._tls = ssl.create_default_context(cadata=trusted)
 
     def call(self, signature, inputs):
         body = {"signature_name": signature, "inputs": {name: _to_json(value) for name, value in inputs.items()}}
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
+        data = json.dumps(body).encode()
+        status, answer = post(self._url, data, self._headers, self._deadline, self._max_answer_bytes, self._tls)
+        if status != 200:
+            raise ServingError(f"HTTP {status}: {answer.decode(errors='replace')}")
         try:
-            with urllib.request.urlopen(request, timeout=self._deadline) as response:
-                outputs = json.load(response)["outputs"]
-        except urllib.error.HTTPError as error:
-            raise ServingError(f"HTTP {error.code}: {error.read().decode(errors='replace')}") from error
-        except (urllib.error.URLError, TimeoutError) as error:
-            raise ServingError(f"{self._url}: {error}") from error
+            content = json.loads(answer)
+        except (ValueError, RecursionError) as error:
+            raise ServingError(f"{self._url}: expected JSON. Received: {type(error).__name__}: {error}") from error
+        if not isinstance(content, dict) or "outputs" not in content:
+            raise ServingError(f'{self._url}: expected JSON with "outputs". Received: {printable(content, 100)}')
+        outputs = content["outputs"]
         # A signature with one output is answered with its value alone.
         outputs = outputs if isinstance(outputs, dict) else {"embeddings": outputs}
-        return {
-            name: np.array(value, np.int64 if name in ("labels", "support_count") else np.float32)
-            for name, value in outputs.items()
-        }
+        return {name: _from_json(name, value) for name, value in outputs.items()}
 
 
 def _to_json(value):
@@ -171,6 +283,20 @@ def _to_json(value):
     return {"b64": base64.b64encode(value.item()).decode()}
 
 
+def _from_json(name, value):
+    """The numbers of an answer: lists of lists of equal length."""
+    wanted = np.int64 if name in ("labels", "support_count") else np.float32
+    try:
+        with np.errstate(over="ignore"):
+            array = np.array(value)
+            kinds = "i" if wanted is np.int64 else "if"
+            if array.size and array.dtype.kind not in kinds:
+                raise ValueError(f"values of {array.dtype}")
+            return array.astype(wanted)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ServingError(f"Expected {name!r} as lists of {np.dtype(wanted)}. Received: {error}") from error
+
+
 def _images(images):
     return np.asarray(images, np.float32)
 
@@ -179,14 +305,6 @@ def _labels(labels):
     return np.asarray(labels, np.int64)
 
 
-def _files(files):
-    from export.outgoing_files import outgoing_file  # calls with arrays do not need it
-
-    rows = [[outgoing_file(file) for file in task] for task in files]
-    array = np.empty((len(rows), len(rows[0]) if rows else 0), dtype=object)
-    array[:] = rows
-    return array
-
-
-def _answers(outputs):
-    return outputs["probabilities"], outputs["labels"]
+def _num_rows(values):
+    """(T, rows) of a part of a request; what is no such part the model refuses."""
+    return (*values.shape, None, None)[:2]

@@ -39,8 +39,8 @@ def jpeg_orientation(file):
 
     def number(position, num_bytes):
         digits = tf.stack([byte(position + i) for i in range(num_bytes)], axis=-1)
-        weights = tf.constant([256**i for i in range(num_bytes)])
-        return tf.reduce_sum(digits * tf.where(little_endian, weights, weights[::-1]), axis=-1)
+        weights = [256**i for i in range(num_bytes)]
+        return tf.reduce_sum(digits * tf.where(little_endian, weights, list(reversed(weights))), axis=-1)
 
     directory = tiff + number(tiff + 4, 4)
     places = tf.range(_MAX_ENTRIES)
@@ -58,5 +58,5 @@ def upright(image, orientation):
         return tf.cond(tf.reduce_any(tf.equal(orientation, orientations)), lambda: turn(image), lambda: image)
 
     image = turned_if([5, 6, 7, 8], tf.image.transpose, image)
-    image = turned_if([2, 3, 6, 7], lambda value: value[:, ::-1], image)
-    return turned_if([3, 4, 7, 8], lambda value: value[::-1], image)
+    image = turned_if([2, 3, 6, 7], lambda value: tf.reverse(value, [1]), image)
+    return turned_if([3, 4, 7, 8], lambda value: tf.reverse(value, [0]), image)

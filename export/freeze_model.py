@@ -5,9 +5,12 @@ python -m export.freeze_model --preset=NAME|--workdir=DIR --support=FOLDER --out
 The support folder holds one folder of images per class; their names are the names of the classes.
 """
 
+import sys
+
 from absl import flags
 
 from commands import launcher
+from export.terminal import printable, show_warnings_as_lines
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
@@ -23,18 +26,25 @@ def main():
         from export.folders import class_folders
         from export.frozen import check_freezable, freeze
         from export.loading import chosen_source, is_ink, load_for_classes
+        from export.saved_model import ExportError
+        from export.serving_files import docker_command
         from zoo.datasets.image_files import read_image
 
-    source = chosen_source(_WORKDIR.value, _PRESET.value)
-    support = class_folders(_SUPPORT.value)
-    model = load_for_classes(source, len(support))
-    check_freezable(model)
-    invert = is_ink(source)
-    files = [file for of_class in support.values() for file in of_class]
-    labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
-    images = np.stack([read_image(file, *model.input_shape, invert) for file in files]) / np.float32(255)
-    target = freeze(model, images, labels, list(support), _OUTPUT_DIR.value, _VERSION.value, invert)
-    print(f"exported: {target}, a classifier of {', '.join(support)}")
+    show_warnings_as_lines()
+    try:
+        source = chosen_source(_WORKDIR.value, _PRESET.value)
+        support = class_folders(_SUPPORT.value)
+        model = load_for_classes(source, len(support))
+        check_freezable(model)
+        invert = is_ink(source)
+        files = [file for of_class in support.values() for file in of_class]
+        labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
+        images = np.stack([read_image(file, *model.input_shape, invert) for file in files]) / np.float32(255)
+        target = freeze(model, images, labels, list(support), _OUTPUT_DIR.value, _VERSION.value, invert)
+    except (ValueError, OSError, ExportError) as error:
+        sys.exit(f"error: {printable(error)}")
+    print(f"exported: {target}, a classifier of {', '.join(map(printable, support))}")
+    print(f"serve it: {docker_command(target.parent, target.parent.resolve().name)}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def _pixels(file, paper):
 
     def jpeg():
         pixels = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")  # Pillow's
-        return tf.cast(upright(pixels, jpeg_orientation(file)), tf.float32)
+        return upright(tf.cast(pixels, tf.float32), jpeg_orientation(file))
 
     def other():
         return tf.cast(tf.io.decode_image(file, channels=3, expand_animations=False), tf.float32)

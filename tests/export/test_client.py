@@ -13,9 +13,7 @@ import tensorflow as tf
 from export import client, saved_model
 from export.editable_states import EditableStates
 from tests import descriptors
-from tests.binaries import run
-from tests.descriptors import WAY, arrays, episode
-from tests.export.image_files import write_folder
+from tests.descriptors import WAY, arrays
 from tests.export.loopback import Servicer, serving
 
 
@@ -168,38 +166,6 @@ def test_states_of_whole_support_sets_refuse(export_of):
     _, folder = export_of("relation_network")
     with pytest.raises(ValueError, match="Received: RelationNetwork, whose state is of the whole support set"):
         EditableStates.of_export(folder)
-
-
-# ---- the binary
-
-
-def test_folders_in_predictions_out(folder, tmp_path):
-    support_x, support_y, query_x = (values[0] for values in arrays())
-    write_folder(tmp_path / "support", support_x, support_y)
-    write_folder(tmp_path / "query", query_x, episode()[1].numpy()[0])
-    flags = [f"--saved_model={folder}", f"--support={tmp_path / 'support'}", f"--query={tmp_path / 'query'}"]
-    done = run("export.classify", *flags, f"--csv={tmp_path / 'answers.csv'}")
-    assert done.returncode == 0, done.stderr
-    assert "accuracy: " in done.stdout and done.stdout.count("letter") >= 2 * len(query_x)
-    lines = (tmp_path / "answers.csv").read_text().splitlines()
-    assert lines[0] == "file,prediction,probability,letter 0,letter 1,letter 2" and len(lines) == 1 + len(query_x)
-    assert all(abs(sum(map(float, line.split(",")[3:])) - 1) < 1e-4 for line in lines[1:])
-
-
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        (["--support=/nowhere"], "error: Expected a folder. Received: /nowhere"),
-        (["--saved_model=/nowhere"], "error: Expected the version folder of an export"),
-        (["--server=localhost:1"], "Give either --saved_model or --server"),
-    ],
-)
-def test_a_wrong_argument_is_one_clear_line(folder, tmp_path, changes, message):
-    support_x, support_y, _ = (values[0] for values in arrays())
-    write_folder(tmp_path / "folder", support_x, support_y)
-    flags = [f"--saved_model={folder}", f"--support={tmp_path / 'folder'}", f"--query={tmp_path / 'folder'}"]
-    done = run("export.classify", *flags, *changes)
-    assert done.returncode != 0 and message in done.stderr + done.stdout and "Traceback" not in done.stderr
 
 
 if __name__ == "__main__":

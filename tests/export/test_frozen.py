@@ -126,9 +126,8 @@ def test_the_binary_freezes_a_preset_on_a_folder(tmp_path):
     flags = ["--preset=prototypical_network_conv4_glyphs_30way_1shot", f"--support={tmp_path / 'support'}"]
     done = run("export.freeze_model", *flags, f"--output_dir={tmp_path / 'served'}")
     assert done.returncode == 0, done.stderr
-    assert (
-        "a classifier of letter 0, letter 1" in done.stdout and (tmp_path / "served" / "1" / "saved_model.pb").exists()
-    )
+    assert "a classifier of letter 0, letter 1" in done.stdout and "--model_name=served" in done.stdout
+    assert (tmp_path / "served" / "1" / "saved_model.pb").exists()
     other = run(
         "export.freeze_model", "--preset=maml_mlp_sinusoid_5shot", flags[1], f"--output_dir={tmp_path / 'other'}"
     )
