@@ -129,7 +129,7 @@ def test_a_run_that_took_no_step_takes_the_data_as_it_is_now(tmp_path):
 @pytest.mark.parametrize(
     "test_classes, message",
     [
-        ([], "must have a folder for subset='test', called test or testing"),
+        ([], "must have the subset 'test', called test or testing"),
         (["f"], "'test' cannot give the episodes of `config.evaluation.protocols.2way`: `way` must be at most"),
     ],
 )

@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 
 from zoo.datasets.image_files import EXTENSIONS, files_below, image_files, read_image, subfolders
+from zoo.datasets.image_table import read_table
 from zoo.datasets.messages import counted, listed, warn_once
 from zoo.datasets.options import check_bool, check_int
 from zoo.datasets.sampler import ImageClasses
@@ -31,16 +32,19 @@ def load(
     distortions=False,
     on_error="raise",
 ):
-    """The classes of a folder, each a folder of PNG, JPEG, GIF, BMP or WEBP images, at least two of them.
+    """The classes of a folder, each a folder of PNG, JPEG, GIF, BMP or WEBP images; or those of a CSV file.
 
     Two layouts are known. Where `root` has folders of subsets, called "train", "validation" and "test" (or "training",
     "val", "valid", "testing", in any case), these hold the class folders. Else `root` holds the class folders themselves,
     and `split` deals the classes out, drawn by `split_seed`; each subset gets at least one. No class is in two subsets. A
     class is also called "train" where a folder of that name holds images and stands beside others.
 
+    A CSV file in place of the folder has the columns file (relative to its own folder), label and, where the subsets are
+    given, split.
+
     A class has the images of its folder and of all folders in it, links followed. Hidden files and folders are skipped;
-    other files that are not read, and images in no class folder, are counted in a warning of one line. Everything is in
-    sorted order, so the same folder gives the same classes everywhere. A class more or less deals the others out anew:
+    other files that are not read, images in no class folder, and classes of fewer than two images, which are left out, are
+    counted in a warning of one line. Everything is in sorted order, so the same folder gives the same classes everywhere. A class more or less deals the others out anew:
     training keeps the names of its classes, and refuses to go on with others.
 
     Each image is turned as its EXIF data says, converted to grey or RGB, and resized to a square with anti-aliasing
@@ -48,7 +52,7 @@ def load(
 
     Args:
         subset: "train", "validation", "trainval" (both) or "test".
-        root: path of the folder.
+        root: path of the folder, or of the CSV file.
         image_size: side in pixels.
         channels: 1 (grey) or 3 (RGB).
         invert: whether the images are dark ink on light paper, to turn into ink 1 and paper 0; False for photographs.
@@ -65,9 +69,9 @@ def load(
 
     Raises:
         ValueError: for an unknown subset or an option out of range; for a folder without class folders or without the
-            subset asked for, or with too few classes to split; for a class in two subsets; for a class without images
-            or with fewer than two; for an image that cannot be read.
-        FileNotFoundError: where `root` is no folder.
+            subset asked for, or with too few classes to split; for a class in two subsets; where no class has two images;
+            for an image that cannot be read; for a CSV file with other columns, or files that are not there.
+        FileNotFoundError: where `root` is no folder and no CSV file.
 
     Warns:
         UserWarning: of what is left out.
@@ -77,6 +81,40 @@ def load(
         >>> episodes = classes.episodes(way=5, shot=1, query=5)
     """
     wanted = parts_of(subset)
+    root = _checked_root(root)
+    _check_options(image_size, channels, invert, split_seed, distortions, on_error)
+    classes = _classes_of(root, wanted, split, split_seed)
+    pixels = _read(
+        [file for files in classes.values() for file in files],
+        root if root.is_dir() else root.parent,
+        lambda file: read_image(file, image_size, image_size, channels, invert),
+        on_error,
+    )
+    readable = {name: [file for file in files if file in pixels] for name, files in classes.items()}
+    classes = _large_enough(root, readable)
+    if not classes:
+        raise ValueError(
+            f"The subset {subset!r} of {root} must have a class of at least {MIN_IMAGES} images, "
+            f"{', '.join(EXTENSIONS)}. Received: {_with_counts(readable)}"
+        )
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
+    images = np.stack([pixels[file] for files in classes.values() for file in files])
+    loaded = ImageClasses.from_labels(images, labels, list(classes))
+    return loaded.with_distortions() if distortions else loaded
+
+
+def _checked_root(root):
+    if not isinstance(root, (str, os.PathLike)):
+        raise ValueError(f"`root` must be a folder with one folder of images per class. Received: root={root!r}")
+    root = pathlib.Path(root).expanduser()
+    if not root.is_dir() and not (root.is_file() and root.suffix.lower() == ".csv"):
+        raise FileNotFoundError(
+            f"`root` must be a folder with one folder of images per class, or a CSV file. Received: root={str(root)!r}"
+        )
+    return root
+
+
+def _check_options(image_size, channels, invert, split_seed, distortions, on_error):
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
     check_int("image_size", image_size, 1)
@@ -85,48 +123,64 @@ def load(
     check_bool("distortions", distortions)
     if on_error not in ON_ERROR:
         raise ValueError(f"`on_error` must be one of {ON_ERROR}. Received: on_error={on_error!r}")
-    if not isinstance(root, (str, os.PathLike)):
-        raise ValueError(f"`root` must be a folder with one folder of images per class. Received: root={root!r}")
-    root = pathlib.Path(root).expanduser()
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f"`root` must be a folder with one folder of images per class. Received: root={str(root)!r}"
-        )
-    classes = _class_files(root, wanted, split, split_seed)
-    pixels = _read(
-        [file for files in classes.values() for file in files],
-        root,
-        lambda file: read_image(file, image_size, image_size, channels, invert),
-        on_error,
-    )
-    readable = [[file for file in files if file in pixels] for files in classes.values()]
-    for name, files in zip(classes, readable):
-        _check_images(name, files, root)
-    labels = np.repeat(np.arange(len(classes)), [len(files) for files in readable])
-    images = np.stack([pixels[file] for files in readable for file in files])
-    classes = ImageClasses.from_labels(images, labels, list(classes))
-    return classes.with_distortions() if distortions else classes
 
 
-def _class_files(root, wanted, split, split_seed):
-    """The image files of each class of the wanted subsets, by the sorted names of the classes."""
+def _classes_of(root, wanted, split, split_seed):
+    """{class: its files} of the wanted subsets, sorted."""
+    make_parts = _parts_of_folder if root.is_dir() else _parts_of_table
+    parts = make_parts(root, split, split_seed)
+    for part in wanted:
+        if part not in parts:
+            raise ValueError(
+                f"{root} must have the subset {part!r}, called {' or '.join(_FOLDERS[part])}. Received: {listed(parts)}"
+            )
+    return dict(sorted((name, files) for part in wanted for name, files in parts[part].items()))
+
+
+def _parts_of_folder(root, split, split_seed):
+    """{subset: {class: its files}} of the subsets that are there."""
     of_subsets = _subset_folders(root)
     if of_subsets:
-        parts = _own_subsets(root, of_subsets)
-        for part in wanted:
-            if part not in parts:
-                present = listed(path.name for paths in of_subsets.values() for path in paths)
-                raise ValueError(
-                    f"{root} must have a folder for subset={part!r}, called {' or '.join(_FOLDERS[part])}. "
-                    f"Received: the folders of subsets {present}"
-                )
+        folders = _own_subsets(root, of_subsets)
     else:
-        parts = _split(root, _class_folders(root), split, split_seed)
-    files = _scan(root, parts)
-    chosen = sorted((folder for part in wanted for folder in parts[part]), key=lambda folder: folder.name)
-    for folder in chosen:
-        _check_images(folder.name, files[folder], folder)
-    return {folder.name: files[folder] for folder in chosen}
+        of_classes = {folder.name: folder for folder in _class_folders(root)}
+        dealt = _deal(root, sorted(of_classes), split, split_seed)
+        folders = {part: [of_classes[name] for name in names] for part, names in dealt.items()}
+    files = _scan(root, folders)
+    return {part: {folder.name: files[folder] for folder in chosen} for part, chosen in folders.items()}
+
+
+def _parts_of_table(path, split, split_seed):
+    """{subset: {class: its files}} of a CSV file."""
+    files, subsets = read_table(path, _subset_called)
+    if subsets is None:
+        dealt = _deal(path, list(files), split, split_seed)
+    else:
+        dealt = {part: [name for name in files if subsets[name] == part] for part in _FOLDERS}
+    return {part: {name: files[name] for name in names} for part, names in dealt.items() if names}
+
+
+def _large_enough(root, classes):
+    """The classes of at least MIN_IMAGES files; warns of the others."""
+    small = {name: files for name, files in classes.items() if len(files) < MIN_IMAGES}
+    if small:
+        warn_once(
+            f"{root}: {counted(len(small), 'class', 'classes')} left out, of fewer than {MIN_IMAGES} images: "
+            f"{_with_counts(small)}"
+        )
+    return {name: files for name, files in classes.items() if name not in small}
+
+
+def _with_counts(classes):
+    return listed(f"{name} ({len(files)})" for name, files in classes.items())
+
+
+def _subset_called(name):
+    """The subset that a folder's or a table's word means, None for another word."""
+    for part, names in _FOLDERS.items():
+        if name.lower() in names:
+            return part
+    return None
 
 
 def _subset_folders(root):
@@ -175,24 +229,24 @@ def _own_subsets(root, folders):
     return parts
 
 
-def _split(root, folders, split, split_seed):
-    """Class folders by subset, dealt out by `split`."""
+def _deal(root, names, split, split_seed):
+    """Names of classes by subset, dealt out by `split`."""
     fractions = split if isinstance(split, (list, tuple)) else ()
     is_split = len(fractions) == 3 and all(isinstance(part, (int, float)) and part > 0 for part in fractions)
     if not is_split or not math.isclose(sum(fractions), 1, abs_tol=1e-6):
         raise ValueError(f"`split` must be three positive fractions of sum 1. Received: split={split!r}")
-    count = len(folders)
+    count = len(names)
     if count < 3:
         raise ValueError(
             f"{root} must have at least 3 class folders, one for each of train, validation and test. Received: "
-            f"{count} ({', '.join(folder.name for folder in folders)})"
+            f"{count} ({', '.join(names)})"
         )
     num_train = min(max(round(split[0] * count), 1), count - 2)
     num_validation = min(max(round(split[1] * count), 1), count - num_train - 1)
     order = np.random.default_rng(split_seed).permutation(count)
     train, validation, test = np.split(order, [num_train, num_train + num_validation])
     parts = {"train": train, "validation": validation, "test": test}
-    return {part: [folders[i] for i in chosen] for part, chosen in parts.items()}
+    return {part: [names[i] for i in chosen] for part, chosen in parts.items()}
 
 
 def _class_folders(folder):
@@ -224,15 +278,6 @@ def _scan(root, parts):
             f"{root}: {counted(len(loose), 'image')} in no class folder left out: {listed(path.name for path in loose)}"
         )
     return images
-
-
-def _check_images(name, files, place):
-    if not files:
-        raise ValueError(f"Class {name!r} has no images: expected files {', '.join(EXTENSIONS)} in {place}")
-    if len(files) < MIN_IMAGES:
-        raise ValueError(
-            f"Each class must have at least {MIN_IMAGES} images. Received: class {name!r} with {len(files)} in {place}"
-        )
 
 
 def _read(files, root, read, on_error):
