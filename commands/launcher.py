@@ -37,6 +37,7 @@ def run(main, required=(), parse=None, interrupted="interrupted"):
         if argument in _HELP:
             app.usage(shorthelp=_HELP[argument], writeto_stdout=True, exitcode=0)
     _silence_libraries()
+    warnings.showwarning = _show_in_a_line
 
     def parse_flags(argv):
         flags.mark_flags_as_required(required)
@@ -97,6 +98,11 @@ def _held_stderr():
         finally:
             os.dup2(terminal.fileno(), 2)
             sys.__stderr__ = python_stderr
+
+
+def _show_in_a_line(message, category, filename, lineno, file=None, line=None):
+    """What a user's data or machine gives to say, without the line of code that says it."""
+    print(f"warning: {message}", file=file or sys.stderr, flush=True)
 
 
 def _is_loud():

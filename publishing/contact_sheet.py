@@ -1,12 +1,18 @@
 """Classes at a glance."""
 
-import numpy as np
+import math
+import os
 
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_FONT_SIZE = 12
 _GAP = 2
 _GAP_LEVEL = 64
 
 
-def contact_sheet(classes, num_classes=20, num_images=20, seed=0):
+def contact_sheet(classes, num_classes=20, num_images=20, seed=0, names=False):
     """Classes as rows, their images as columns: to look at before training on them.
 
     Args:
@@ -14,6 +20,7 @@ def contact_sheet(classes, num_classes=20, num_images=20, seed=0):
         num_classes: rows, drawn by `seed` without repetition and kept in order; all classes where there are fewer.
         num_images: columns, the first of each class; places stay black where a class has fewer.
         seed: int.
+        names: whether the name of each class stands to the left of its row.
 
     Returns:
         uint8 [H, W], or [H, W, C] where the images have more than one channel.
@@ -40,4 +47,18 @@ def contact_sheet(classes, num_classes=20, num_images=20, seed=0):
                 place[...] = np.rot90(pixels, classes.quarter_turns[class_index])
             else:
                 place[...] = 0
+    if names:
+        margin = _margin([str(classes.names[index]) for index in rows], cell[0], len(sheet))
+        sheet = np.concatenate([np.repeat(margin[..., None], channels, axis=-1), sheet], axis=1)
     return sheet[..., 0] if channels == 1 else sheet
+
+
+def _margin(names, row_height, height):
+    """Names under each other, white on black: uint8 [height, width of the longest]."""
+    path = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    font = ImageFont.truetype(path, min(_FONT_SIZE, row_height))
+    margin = Image.new("L", (math.ceil(max(font.getlength(name) for name in names)) + 2 * _GAP, height))
+    draw = ImageDraw.Draw(margin)
+    for row, name in enumerate(names):
+        draw.text((_GAP, _GAP + (row + 0.5) * row_height), name, fill=255, font=font, anchor="lm")
+    return np.asarray(margin)

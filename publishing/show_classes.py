@@ -1,13 +1,15 @@
 """Writes a contact sheet of a data set: classes as rows, their images as columns.
 
 python -m publishing.show_classes --dataset=glyphs --output=docs/glyphs.png [--subset=test] [--classes=20] [--images=20]
+python -m publishing.show_classes --dataset=image_folder --root=FOLDER --output=FILE.png
 """
 
 from absl import flags
 
 from commands import launcher
 
-_DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot"), "Data set to show.")
+_DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot", "image_folder"), "Data set to show.")
+_ROOT = flags.DEFINE_string("root", None, "Folder of your own images, with --dataset=image_folder.")
 _SUBSET = flags.DEFINE_enum("subset", "test", ("train", "validation", "test"), "Subset to show.")
 _CLASSES = flags.DEFINE_integer("classes", 20, "Rows.", 1)
 _IMAGES = flags.DEFINE_integer("images", 20, "Columns.", 1)
@@ -22,10 +24,11 @@ def main():
         from publishing.contact_sheet import contact_sheet
         from zoo import datasets
 
-    classes = datasets.load(_DATASET.value, _SUBSET.value)
-    sheet = contact_sheet(classes, _CLASSES.value, _IMAGES.value, _SEED.value)
+    options = {"root": _ROOT.value, "image_size": 64, "channels": 3} if _DATASET.value == "image_folder" else {}
+    classes = datasets.load(_DATASET.value, _SUBSET.value, **options)
+    sheet = contact_sheet(classes, _CLASSES.value, _IMAGES.value, _SEED.value, names=True)
     Image.fromarray(sheet).save(_OUTPUT.value)
-    print(f"{_OUTPUT.value}: {_CLASSES.value} of {classes.num_classes} classes")
+    print(f"{_OUTPUT.value}: {min(_CLASSES.value, classes.num_classes)} of {classes.num_classes} classes")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from publishing.contact_sheet import contact_sheet
+from tests.binaries import run
 from zoo.datasets.sampler import ImageClasses
 
 
@@ -15,6 +17,36 @@ def test_contact_sheet_has_classes_as_rows():
     assert sheet[2::4, 2::4][:2, :2].tolist() == [[10, 20], [30, 0]]
     with pytest.raises(ValueError, match="Received: num_classes=0, num_images=20"):
         contact_sheet(ImageClasses.from_labels(images, np.array([0, 0, 1]), ["a", "b"]), 0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_names_stand_to_the_left_of_their_rows(channels):
+    images = np.full((3, 20, 20, channels), 100, np.uint8)
+    classes = ImageClasses.from_labels(images, np.arange(3), ["", "W" * 9, "Greek/U+03C0"])
+    plain, named = contact_sheet(classes, 3, 2), contact_sheet(classes, 3, 2, names=True)
+    width = named.shape[1] - plain.shape[1]
+    np.testing.assert_array_equal(named[:, width:], plain)
+    margin = named[:, :width].reshape(len(named), -1)
+    inked = [(margin[1 + row * 22 : 1 + (row + 1) * 22] > 128).sum() for row in range(3)]
+    assert inked[0] == 0 and inked[1] > 100 and inked[2] > 100
+    assert not margin[:, [0, -1]].any()  # the longest name fits
+
+
+def test_a_folder_of_ones_own_is_shown_with_what_is_left_out_in_a_line(tmp_path):
+    for name in ("cat", "dog", "bird"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (8, 8), "red").save(tmp_path / "data" / name / f"{number}.png")
+        (tmp_path / "data" / name / "2.tiff").write_bytes(b"")
+    output = tmp_path / "sheet.png"
+    done = run("publishing.show_classes", "--dataset=image_folder", f"--root={tmp_path / 'data'}", f"--output={output}")
+    assert done.returncode == 0 and done.stdout == f"{output}: 1 of 1 classes\n"
+    kinds = ".png, .jpg, .jpeg, .gif, .bmp, .webp"
+    lines = [line for line in done.stderr.splitlines() if "warn" in line.lower() and "absl::" not in line]
+    assert lines == [
+        f"warning: {tmp_path / 'data'}: 3 files in class folders left out, for being none of {kinds}: 3 .tiff"
+    ]
+    assert np.asarray(Image.open(output)).shape[2] == 3
 
 
 if __name__ == "__main__":
