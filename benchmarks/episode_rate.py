@@ -1,6 +1,6 @@
 """Times the episode sampler on one core: images per second of CPU time.
 
-python -m benchmarks.episode_rate [--dataset=glyphs|omniglot] [--readme=README.md]
+python -m benchmarks.episode_rate [--dataset=glyphs|omniglot] [--document=docs/performance.md]
 """
 
 import time
@@ -10,7 +10,7 @@ from absl import flags
 from commands import launcher
 
 _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot"), "Data set to draw from.")
-_README = flags.DEFINE_string("readme", None, "File to write the table into, between its sampler marks.")
+_DOCUMENT = flags.DEFINE_string("document", None, "File to write the table into, between its episode_rate marks.")
 
 CASES = {
     "60-way 1-shot, 5 queries, 1 task": {"way": 60, "shot": 1, "query": 5, "num_tasks": 1},
@@ -48,9 +48,9 @@ def main():
     for name, counts in CASES.items():
         rows.append([name, f"{images_per_second(tasks, counts):,.0f}"])
         print(markdown.row(*rows[-1]), flush=True)
-    if _README.value:
+    if _DOCUMENT.value:
         table = markdown.table([f"episodes of {_DATASET.value}", "images per second of one core"], rows)
-        markdown.replace_section(_README.value, "sampler", table)
+        markdown.replace_section(_DOCUMENT.value, "episode_rate", table)
 
 
 if __name__ == "__main__":

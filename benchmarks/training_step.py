@@ -1,9 +1,9 @@
 """Times training steps as the training binary runs them: the same loop, episodes included. Run on a quiet machine.
 
-python -m benchmarks.training_step [--cases=maml_5_steps,...] [--readme=README.md]
+python -m benchmarks.training_step [--cases=maml_5_steps,...] [--document=docs/performance.md]
 
 Each case runs in a process of its own, since its threads are set when TensorFlow starts. Prints, per case, the first call
-(tracing included) and the median over 6 calls of 20 steps each; with --readme it writes the table there.
+(tracing included) and the median over 6 calls of 20 steps each; with --document it writes the table there.
 """
 
 import json
@@ -20,7 +20,7 @@ from commands import launcher
 from configs import common
 
 _CASES = flags.DEFINE_list("cases", None, "Cases to time; all when left out.")
-_README = flags.DEFINE_string("readme", None, "File to write the table into, between its training_step marks.")
+_DOCUMENT = flags.DEFINE_string("document", None, "File to write the table into, between its training_step marks.")
 _CHILD = flags.DEFINE_string("child", None, "Times this case in this process and prints JSON.")
 
 _STEPS = 20
@@ -101,10 +101,10 @@ def main():
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows.append(_cells(name, json.loads(done.stdout.splitlines()[-1])))
         print(markdown.row(*rows[-1]), flush=True)
-    if _README.value:
+    if _DOCUMENT.value:
         table = markdown.table(["training step", "first call", "a step: median (range)", "tasks per second"], rows)
         machine = f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}), no GPU, episodes drawn from glyphs."
-        markdown.replace_section(_README.value, "training_step", f"{table}\n\n{machine}")
+        markdown.replace_section(_DOCUMENT.value, "training_step", f"{table}\n\n{machine}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 """The documents whose tables are written from the presets and cards that are there."""
 
+import os
 import pathlib
 
 import zoo
 from publishing import markdown, methods_table, presentations
 from publishing.results import presets_table
+from zoo.datasets.pictures import plot_episode
 from zoo.presets import loader
 
-# From the top of the repository, where the command runs and README's links start.
+# From the top of the repository, where the command runs.
+README, RESULTS = "README.md", "docs/results.md"
 PRESETS, CARDS = pathlib.Path("zoo", "presets"), pathlib.Path("docs", "cards")
-PRESENTATIONS = pathlib.Path("docs", "presentations.png")
+PRESENTATIONS, EPISODE = "docs/presentations.png", "docs/episode.png"
+EPISODE_PRESET = "prototypical_network_conv4_glyphs_30way_1shot"
 
 
 def published_metadata():
@@ -27,10 +31,40 @@ def published_presentations(metadata_by_folder):
     }
 
 
-def write_readme(path, metadata_by_folder):
-    """Brings the tables of methods and results up to date, and the picture beside them."""
+def tables(metadata_by_folder):
+    """The text of every table, by its document and its marks there."""
     curves = published_presentations(metadata_by_folder)
-    markdown.replace_section(path, "methods", methods_table.methods_table(metadata_by_folder))
-    markdown.replace_section(path, "results", presets_table(metadata_by_folder))
-    markdown.replace_section(path, "presentations", presentations.presentations_table(curves))
-    presentations.plot_presentations(PRESENTATIONS, curves)
+    return {
+        (README, "methods"): methods_table.methods_table(metadata_by_folder, README),
+        (RESULTS, "methods"): methods_table.details_table(metadata_by_folder, RESULTS),
+        (RESULTS, "results"): presets_table(metadata_by_folder, RESULTS),
+        (RESULTS, "presentations"): presentations.presentations_table(curves),
+    }
+
+
+def write_documents(metadata_by_folder):
+    """Brings the tables and pictures of README and docs up to date. Raises ValueError where they are not there."""
+    check_repository()
+    for (document, marker), text in tables(metadata_by_folder).items():
+        markdown.replace_section(document, marker, text)
+    presentations.plot_presentations(PRESENTATIONS, published_presentations(metadata_by_folder))
+    plot_episode(EPISODE, *answered_episode())
+
+
+def check_repository():
+    """Raises ValueError unless the current folder is the top of the repository."""
+    missing = [path for path in (README, RESULTS, str(PRESETS)) if not os.path.exists(path)]
+    if missing:
+        raise ValueError(
+            f"The current folder must be the top of the repository. Received: {os.getcwd()}, without {missing[0]}"
+        )
+
+
+def answered_episode():
+    """One episode of the glyphs' test scripts and a preset's answers to it: the arguments of `plot_episode` after the path."""
+    model = zoo.from_preset(EPISODE_PRESET)
+    letters = zoo.datasets.load("glyphs", "test")
+    drawing = dict(way=5, shot=1, query=7, seed=0)
+    x, y = next(iter(letters.episodes(num_tasks=1, **drawing)))
+    arrays = {name: values.numpy() for name, values in x.items()}
+    return arrays, y.numpy(), model(x).numpy(), letters.drawn_names(**drawing)

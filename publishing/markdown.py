@@ -1,4 +1,6 @@
-"""Tables and sections of Markdown documents."""
+"""Tables, links and sections of Markdown documents."""
+
+import os
 
 from zoo.core.files import write_text
 
@@ -24,6 +26,11 @@ def table(titles, rows):
             raise ValueError(f"A row must have at most {len(titles)} cells. Received: {cells}")
         lines.append(row(*cells, *[""] * (len(titles) - len(cells))))
     return "\n".join(lines)
+
+
+def link(text, path, document="README.md"):
+    """A link to a file of the repository, as `document` has to write it; both are paths from the top of the repository."""
+    return f"[{text}]({os.path.relpath(path, os.path.dirname(document) or '.')})"
 
 
 def replace_section(path, marker, text):

@@ -1,4 +1,4 @@
-"""The table of methods: what each is, and what its presets reached."""
+"""The tables of methods: what each is, and what its presets reached."""
 
 import inspect
 import pathlib
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import zoo
 from publishing import markdown
-from publishing.results import card_link, format_result
+from publishing.results import NOT_SHIPPED, card_link, format_result, is_transductive, leading_result
 from zoo.presets import loader
 
 _FIELD_WAY = 5  # task states are sized for a 5-way 1-shot task
@@ -18,31 +18,65 @@ _PAPER = re.compile(
 )
 
 
-def methods_table(metadata_by_folder):
-    """Every method of the zoo as a Markdown table, with the presets trained with it, by their folders."""
-    titles = ["method", "family", "paper", "config", "preset", "result", "transductive", "task state, 5-way 1-shot"]
+def methods_table(metadata_by_folder, document):
+    """Every method of the zoo with its paper, and one result of each preset of it, as a Markdown table."""
     rows = []
     for name, method in zoo.METHODS.items():
-        path = pathlib.Path(*method.__module__.split(".")).with_suffix(".py")
-        start = [f"[`{name}`]({path})", path.parent.name.replace("_", "-"), paper_link(method)]
+        start = [_code_link(name, document), paper_link(method)]
         presets = {
-            folder: value for folder, value in metadata_by_folder.items() if value["config"]["model"]["method"] == name
+            folder: metadata
+            for folder, metadata in _presets_of(name, metadata_by_folder).items()
+            if metadata.get("weights") != NOT_SHIPPED
         }
+        rows += [[*start, *_outcome(folder, metadata)] for folder, metadata in presets.items()] or [start]
+    return markdown.table(["method", "paper", "preset", "result", "training"], rows)
+
+
+def _outcome(folder, metadata):
+    result = leading_result(metadata["results"])
+    mark = ", transductive" if is_transductive(result) else ""
+    protocol = re.sub(r"(\d+)(way|shot|step)", r"\1-\2", result["protocol"].removesuffix("_transductive"))
+    metric = "" if result["metric"] == "accuracy" else f" {result['metric'].replace('_', ' ')}"
+    value = f"{format_result(result)}{metric}{mark}, {protocol.replace('_', ' ')}"
+    return [f"`{folder.name}`", value, f"{metadata['training']['seconds'] / 60:.0f} min"]
+
+
+def details_table(metadata_by_folder, document):
+    """What can be told of every method and of its presets without asking them, as a Markdown table."""
+    titles = ["method", "family", "config", "preset", "transductive", "task state, 5-way 1-shot", "training"]
+    rows = []
+    for name in zoo.METHODS:
+        start = [_code_link(name, document), _module_path(name).parent.name.replace("_", "-")]
+        presets = _presets_of(name, metadata_by_folder)
+        rows += [[*start, *_details(folder, metadata, document)] for folder, metadata in presets.items()]
         if not presets:
-            rows.append([*start, _config_links(name)])
-        rows += [start + _preset_columns(folder, metadata) for folder, metadata in presets.items()]
-    return markdown.table([*titles, "training"], rows)
+            rows.append([*start, _config_links(name, document)])
+    return markdown.table(titles, rows)
 
 
-def _preset_columns(folder, metadata):
-    result, cost = metadata["results"][0], metadata["training"]
+def _details(folder, metadata, document):
     model = loader.untrained(folder)
-    config = re.search(r"configs/\w+\.py", metadata["command"])[0]
-    value = f"{format_result(result)} ({result['protocol'].replace('_', ' ')})"
+    config = pathlib.Path(re.search(r"configs/\w+\.py", metadata["command"])[0])
     transductive = f"{'yes' if model.transductive else 'no'} ({model.batch_norm_mode})"
-    training = f"{cost['seconds'] / 60:.1f} min"
-    columns = [f"[{pathlib.Path(config).stem}]({config})", card_link(folder, metadata), f"**{value}**"]
-    return [*columns, transductive, f"{state_size(model):,} numbers", training]
+    training = f"{metadata['training']['seconds'] / 60:.1f} min"
+    columns = [markdown.link(config.stem, config, document), card_link(folder, metadata, document), transductive]
+    return [*columns, f"{state_size(model):,} numbers", training]
+
+
+def _presets_of(name, metadata_by_folder):
+    return {
+        folder: metadata
+        for folder, metadata in metadata_by_folder.items()
+        if metadata["config"]["model"]["method"] == name
+    }
+
+
+def _module_path(name):
+    return pathlib.Path(*zoo.METHODS[name].__module__.split(".")).with_suffix(".py")
+
+
+def _code_link(name, document):
+    return markdown.link(f"`{name}`", _module_path(name), document)
 
 
 def paper_link(method):
@@ -57,9 +91,9 @@ def paper_link(method):
     return ""
 
 
-def _config_links(name):
+def _config_links(name, document):
     configs = [path for path in sorted(pathlib.Path("configs").glob("*.py")) if f'"{name}"' in path.read_text()]
-    return ", ".join(f"[{path.stem}]({path})" for path in configs)
+    return ", ".join(markdown.link(path.stem, path, document) for path in configs)
 
 
 def state_size(model):

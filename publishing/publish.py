@@ -1,8 +1,8 @@
-"""Makes an evaluated run a preset of the package, and brings README's tables up to date.
+"""Makes an evaluated run a preset of the package, and brings the tables of README and docs up to date.
 
 python -m publishing.publish --workdir=DIR --preset=NAME    writes model.json, model.weights.h5 and card.md
 python -m publishing.publish --workdir=DIR --card=NAME      model.json and card.md alone, of weights too large to ship
-python -m publishing.publish                                README's tables alone, from the presets and cards that are there
+python -m publishing.publish                                the tables alone, from the presets and cards that are there
 """
 
 from absl import app, flags
@@ -12,7 +12,6 @@ from commands import launcher
 _WORKDIR = flags.DEFINE_string("workdir", None, "Evaluated training run to publish.")
 _PRESET = flags.DEFINE_string("preset", None, "Name: {method}_{backbone}_{dataset}_{way}way_{shot}shot.")
 _CARD = flags.DEFINE_string("card", None, "The same, of a run whose weights stay out; goes to docs/cards/NAME.")
-_README = flags.DEFINE_string("readme", "README.md", "File with the marks of the tables.")
 
 
 def main():
@@ -21,11 +20,12 @@ def main():
     with launcher.imports():
         from publishing import documents, preset_files
 
+    documents.check_repository()
     if _WORKDIR.value:
         target = documents.CARDS / _CARD.value if _CARD.value else documents.PRESETS / _PRESET.value
         preset_files.publish(_WORKDIR.value, target, with_weights=_CARD.value is None)
         print(target)
-    documents.write_readme(_README.value, documents.published_metadata())
+    documents.write_documents(documents.published_metadata())
 
 
 if __name__ == "__main__":

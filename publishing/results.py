@@ -44,19 +44,30 @@ def results_table(results):
     return markdown.table(["protocol", "metric", "mean ± 95 % interval", "episodes, split, settings"], rows)
 
 
-def card_link(folder, metadata):
-    """Link to the card of a preset, or of a model whose weights stayed out."""
+def is_transductive(result):
+    """Whether the queries of the result were asked together and changed each other's answers."""
+    return result["batch_norm_mode"] == "transductive"
+
+
+def leading_result(results):
+    """The first result for queries that are answered each alone, as users ask them; the first of all where there is none."""
+    return next((result for result in results if not is_transductive(result)), results[0])
+
+
+def card_link(folder, metadata, document):
+    """Link from a document to the card of a preset, or of a model whose weights stayed out."""
     remark = " (card only)" if metadata.get("weights") == NOT_SHIPPED else ""
-    return f"[{folder.name}]({folder / CARD_FILE}){remark}"
+    return markdown.link(folder.name, folder / CARD_FILE, document) + remark
 
 
-def presets_table(metadata_by_folder):
+def presets_table(metadata_by_folder, document):
     """Every result of every preset as a Markdown table, protocol and training cost beside it."""
     rows = []
     for folder, metadata in metadata_by_folder.items():
         cost = metadata["training"]
         training = f"{cost['steps']:,} steps, {cost['seconds'] / 60:.1f} min"
+        card = card_link(folder, metadata, document)
         for result in metadata["results"]:
             value = f"**{format_result(result)}** {result['metric'].replace('_', ' ')}"
-            rows.append([card_link(folder, metadata), result["protocol"], value, describe_protocol(result), training])
+            rows.append([card, result["protocol"], value, describe_protocol(result), training])
     return markdown.table(["preset", "protocol", "result", "how it was measured", "training"], rows)

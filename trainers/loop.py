@@ -1,4 +1,12 @@
-"""The training loop: one loop for every method, data set and strategy."""
+"""The training loop: one loop for every method, data set and strategy.
+
+Why not `fit` and its callbacks, which work for every method on one machine:
+
+- Under MultiWorkerMirroredStrategy `fit` of Keras 3.15 fails: it reduces PerReplica data while it builds the model.
+- A run that is killed goes on to the same weights. Here a checkpoint is model, optimizer, step and best validation at one
+  step, and the episodes of a step are drawn by its number; `BackupAndRestore` starts the data anew.
+- Validation, checkpoints and logs fall on steps of the config, in one compiled call between two of them, on every replica.
+"""
 
 import math
 import time

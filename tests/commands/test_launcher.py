@@ -58,21 +58,26 @@ def test_help_is_answered_at_once(module):
         (["--count=1", "more"], r"error: Expected flags only. Received: \['more'\] --help shows the flags"),
         (["--count=0"], "error: count must be positive"),
         (["--count=1"], "interrupted: again"),
+        (["--count=2"], "warning: many"),
     ],
 )
 def test_what_goes_wrong_is_said_in_one_line(arguments, message, tmp_path):
     (tmp_path / "binary.py").write_text("""
+import warnings
 from absl import flags
 from commands import launcher
 COUNT = flags.DEFINE_integer("count", None, "A count.")
 def main():
     if COUNT.value < 1:
         raise ValueError("count must be positive")
+    if COUNT.value > 1:
+        warnings.warn("many", stacklevel=2)
+        return
     raise KeyboardInterrupt
 launcher.run(main, required=["count"], interrupted="interrupted: again")
 """)
     done = run("-m", "binary", *arguments, path=tmp_path)
-    assert done.returncode == (130 if "interrupted" in message else 1)
+    assert done.returncode == {"error": 1, "warning": 0, "interrupted": 130}[message.partition(":")[0]]
     assert re.fullmatch(message, done.stderr.strip()) and not done.stdout
 
 

@@ -85,6 +85,7 @@ def test_lambda_layers_are_refused(folder):
         zoo.from_preset(edited(folder, add_lambda))
 
 
+@pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")  # of Keras, before it gives up
 def test_weights_of_another_model_are_refused(folder):
     writer.save_preset_weights(descriptors.build("maml_without_norm"), folder)
     with pytest.raises(ValueError, match="does not hold the weights of the MAML"):

@@ -1,3 +1,4 @@
+import os
 import pathlib
 import sys
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 import zoo
-from publishing import methods_table, preset_files, results
+from publishing import documents, markdown, methods_table, preset_files, results
 from publishing.preset_files import store_as_float16
 from zoo.presets import loader, writer
 
@@ -49,10 +50,14 @@ def test_a_card_stands_in_the_tables_without_weights(workdir, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == [loader.CARD_FILE, loader.CONFIG_FILE]
     assert "weights not shipped" in (folder / loader.CARD_FILE).read_text()
     metadata = {folder: loader.preset_metadata(folder)}
-    for table in (methods_table.methods_table(metadata), results.presets_table(metadata)):
+    for table in (
+        methods_table.details_table(metadata, "docs/results.md"),
+        results.presets_table(metadata, "docs/results.md"),
+    ):
         (row,) = [line for line in table.splitlines() if "[card](" in line]
-        assert f"({folder / loader.CARD_FILE}) (card only)" in row
-        assert "90.00 ± 1.00 %" in row
+        assert f"[card]({os.path.relpath(folder / loader.CARD_FILE, 'docs')}) (card only)" in row
+    assert "90.00 ± 1.00 %" in row
+    assert "card" not in methods_table.methods_table(metadata, "README.md")  # nothing to load
 
 
 def test_a_run_without_results_is_refused(workdir, tmp_path):
@@ -69,6 +74,39 @@ def test_weights_too_large_leave_the_older_preset(workdir, tmp_path, monkeypatch
     with pytest.raises(ValueError, match="must be below 1,000 bytes. Received: .* --card publishes without them"):
         preset_files.publish(workdir, tmp_path / "preset")
     assert {path.name: path.read_bytes() for path in (tmp_path / "preset").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "modes, shown",
+    [
+        (["running", "running"], "90.00 ± 1.00 %, 5-way 1-shot |"),
+        (["transductive", "support+one"], "80.00 ± 1.00 %, 5-way 1-shot alone |"),
+        (["transductive", "transductive"], "90.00 ± 1.00 %, transductive, 5-way 1-shot |"),
+    ],
+)
+def test_the_table_leads_with_queries_asked_alone(modes, shown, tmp_path):
+    first, second = ({**RESULT, "batch_norm_mode": mode} for mode in modes)
+    second |= {"mean": 0.8, "protocol": "5way_1shot_alone"}
+    metadata = {tmp_path / "preset": {**METADATA, "results": [first, second]}}
+    (row,) = [line for line in methods_table.methods_table(metadata, "README.md").splitlines() if "`preset`" in line]
+    assert shown in row and "| 2 min |" in row
+
+
+def test_links_are_written_as_their_document_needs_them():
+    assert markdown.link("a", "zoo/a.py", "README.md") == "[a](zoo/a.py)"
+    assert markdown.link("a", "zoo/a.py", "docs/results.md") == "[a](../zoo/a.py)"
+
+
+def test_rows_are_filled_up_to_the_titles():
+    assert markdown.table(["a", "b"], [[1], [2, 3]]).splitlines() == ["| a | b |", "|---|---|", "| 1 |  |", "| 2 | 3 |"]
+    with pytest.raises(ValueError, match="at most 1 cells"):
+        markdown.table(["a"], [[1, 2]])
+
+
+def test_publishing_outside_of_the_repository_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="must be the top of the repository. Received: .*, without README.md"):
+        documents.check_repository()
 
 
 def test_weights_of_half_the_size_load_as_float32(tmp_path):
