@@ -15,6 +15,8 @@ import warnings
 from absl import app, flags
 from absl import logging as absl_logging
 
+from commands.terminal import printable
+
 INTERRUPTED = 130  # exit status of a process that Ctrl-C ended, as shells have it
 _LOG_LEVEL, _QUIET = "TF_CPP_MIN_LOG_LEVEL", "3"
 _HELP = {"--help": True, "-help": True, "-h": True, "-?": True, "--helpshort": True, "--helpfull": False}
@@ -102,7 +104,7 @@ def _held_stderr():
 
 def _show_in_a_line(message, category, filename, lineno, file=None, line=None):
     """What a user's data or machine gives to say, without the line of code that says it."""
-    print(f"warning: {message}", file=file or sys.stderr, flush=True)
+    print(f"warning: {printable(message)}", file=file or sys.stderr, flush=True)
 
 
 def _is_loud():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from export.terminal import printable
+from commands.terminal import printable
 
 _TOLERANCE = 1e-3  # of a sum of probabilities, which may have travelled as decimals
 

@@ -17,7 +17,7 @@ import warnings
 from absl import app, flags
 
 from commands import launcher
-from export.terminal import printable, show_warnings_as_lines
+from commands.terminal import printable
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export, to answer in this process.")
 _SERVER = flags.DEFINE_string("server", None, "TensorFlow Serving: host:port for gRPC, http://host:port for REST.")
@@ -76,7 +76,6 @@ def main():
         from export.client import ServingError
         from export.folders import class_folders, query_files
 
-    show_warnings_as_lines()
     try:
         support = class_folders(_SUPPORT.value)
         found = query_files(_QUERY.value)

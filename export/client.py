@@ -12,10 +12,10 @@ import urllib.parse
 
 import numpy as np
 
+from commands.terminal import printable
 from export.answers import ServingError, probabilities_and_labels, task_states
 from export.credentials import check_credentials, read_certificates
 from export.http_post import post, split_url
-from export.terminal import printable
 
 _FILE_SIGNATURE = "adapt_and_predict_image_bytes"
 _MAX_MESSAGE_BYTES = 64 << 20

@@ -10,7 +10,7 @@ import sys
 from absl import flags
 
 from commands import launcher
-from export.terminal import printable, show_warnings_as_lines
+from commands.terminal import printable
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
@@ -30,7 +30,6 @@ def main():
         from export.serving_files import docker_command
         from zoo.datasets.image_files import read_image
 
-    show_warnings_as_lines()
     try:
         source = chosen_source(_WORKDIR.value, _PRESET.value)
         support = class_folders(_SUPPORT.value)

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from export.terminal import printable
+from commands.terminal import printable
 from zoo.datasets.image_files import FORMATS, open_image
 
 MAX_PIXELS = 4_000_000  # larger images are shrunk: a server may take them for broken ones

@@ -1,8 +1,5 @@
 """Texts of unknown origin on a terminal."""
 
-import sys
-import warnings
-
 _MAX_TEXT = 1000
 
 
@@ -11,8 +8,3 @@ def printable(text, limit=_MAX_TEXT):
     text = str(text)
     shown = text[:limit] + (f"... ({len(text)} characters)" if len(text) > limit else "")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
-
-
-def show_warnings_as_lines():
-    """From now on a warning of this process is one line on the standard error, without the place in the code."""
-    warnings.showwarning = lambda message, *_: print(f"warning: {printable(message)}", file=sys.stderr)
