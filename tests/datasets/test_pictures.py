@@ -52,10 +52,13 @@ def test_images_are_called_by_the_names_of_their_classes(tmp_path, titles, recwa
     """Names that markup, fonts and width might break; the query of the second class is taken for the first."""
     images = np.zeros((1, 4, 8, 8, 1), np.float32)
     x = {"support_x": images[:, :2], "support_y": np.array([[1, 0]]), "query_x": images[:, :2]}
-    names = ("$x_{1$", "Canadian_Syllabics/U+1401 \u4e2d")
+    names = ("$x_{1$", "Canadian_Syllabics/some \u4e2d character")
     rows, headline = titles(tmp_path / "named.png", x, np.array([[0, 1]]), np.eye(2)[[[0, 0]]], names)
-    short = "\N{HORIZONTAL ELLIPSIS}ics/U+1401 \u4e2d"
+    short = "\N{HORIZONTAL ELLIPSIS} \u4e2d character"
     assert rows == [["$x_{1$", "$x_{1$"], [short, f"$x_{{1$,\nnot {short}"]] and headline == "1 of 2 queries right"
+    names = ("Canadian_Syllabics/U+1401", "Latin/U+0041")
+    rows, _ = titles(tmp_path / "grouped.png", x, np.array([[0, 1]]), np.eye(2)[[[0, 1]]], names)
+    assert rows == [["U+1401", "U+1401"], ["Latin/U+0041", "Latin/U+0041"]]
     rows, _ = titles(tmp_path / "unnamed.png", x, np.array([[0, 1]]), np.eye(3)[[[0, 2]]])
     assert rows == [["0", "0"], ["1", "2,\nnot 1"]]
     assert not recwarn.list

@@ -56,11 +56,13 @@ def _plot_images(path, x, labels, predictions, names):
 
 def _show(axis, image, title, color):
     axis.imshow(1 - image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
-    axis.set_title(title, fontsize=6, color=color, parse_math=False)
+    axis.set_title(title, fontsize=7, color=color, parse_math=False)
 
 
 def _short(name):
-    """A name that fits above its image: the end says more than the group before it, as in "Armenian/U+0533"."""
+    """A name that fits above its image: "Armenian/U+0533" without the group before it, others without their beginning."""
+    while len(name) > _NAME_WIDTH and "/" in name:
+        name = name.partition("/")[2]
     return name if len(name) <= _NAME_WIDTH else f"\N{HORIZONTAL ELLIPSIS}{name[1 - _NAME_WIDTH :]}"
 
 
