@@ -19,6 +19,7 @@ from commands.terminal import printable
 
 INTERRUPTED = 130  # exit status of a process that Ctrl-C ended, as shells have it
 _LOG_LEVEL, _QUIET = "TF_CPP_MIN_LOG_LEVEL", "3"
+_MAX_ERROR = 4000  # characters; some name every preset
 _HELP = {"--help": True, "-help": True, "-h": True, "-?": True, "--helpshort": True, "--helpfull": False}
 _LOUD_PACKAGES = r"(absl|google|h5py|keras|numpy|tensorflow|tensorflow_datasets)(\.|$)"
 
@@ -56,7 +57,7 @@ def run(main, required=(), parse=None, interrupted="interrupted"):
         except app.UsageError as error:
             sys.exit(f"error: {error} --help shows the flags")
         except (ValueError, OSError) as error:
-            sys.exit(f"error: {error}")
+            sys.exit(f"error: {printable(error, _MAX_ERROR)}")
         except KeyboardInterrupt as error:
             print(str(error) or interrupted, file=sys.stderr)
             sys.exit(INTERRUPTED)

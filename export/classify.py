@@ -81,7 +81,7 @@ def main():
         found = query_files(_QUERY.value)
         queries = [file for file, _ in found]
         predicted, probabilities = client_of_flags().classify(support, queries)
-    except (ValueError, OSError, ServingError) as error:
+    except ServingError as error:
         sys.exit(f"error: {printable(error)}")
     if _CSV.value:
         write_csv(_CSV.value, queries, list(support), probabilities)

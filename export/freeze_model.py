@@ -40,7 +40,7 @@ def main():
         labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
         images = np.stack([read_image(file, *model.input_shape, invert) for file in files]) / np.float32(255)
         target = freeze(model, images, labels, list(support), _OUTPUT_DIR.value, _VERSION.value, invert)
-    except (ValueError, OSError, ExportError) as error:
+    except ExportError as error:
         sys.exit(f"error: {printable(error)}")
     print(f"exported: {target}, a classifier of {', '.join(map(printable, support))}")
     print(f"serve it: {docker_command(target.parent, target.parent.resolve().name)}")

@@ -4,6 +4,7 @@ import ast
 import collections
 import itertools
 import pathlib
+import re
 import sys
 
 import pytest
@@ -60,6 +61,17 @@ def test_no_module_is_an_inflection_of_its_neighbour(package):
         if first.parent == second.parent:
             assert first.stem != second.stem.rpartition("_")[2] + "s", (first, second)
             assert "_" in first.stem + second.stem or first.stem[:6] != second.stem[:6], (first, second)
+
+
+def test_gates_of_every_lstm_have_the_names_of_lstm_state():
+    found = [
+        (path, names.split(", "))
+        for path in modules("zoo")
+        for names in re.findall(r"^ +(\w+(?:, \w+){3}) = tf\.split\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert len(found) >= 3
+    for path, names in found:
+        assert sorted(names) == ["f", "i", "o", "u"], path
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def test_help_is_answered_at_once(module):
         (["--cuont=1"], "error: Unknown command line flag 'cuont'. Did you mean: count.* --help shows the flags"),
         ([], "error: .*--count.* must have a value.* --help shows the flags"),
         (["--count=1", "more"], r"error: Expected flags only. Received: \['more'\] --help shows the flags"),
-        (["--count=0"], "error: count must be positive"),
+        (["--count=0"], r"error: count must be positive\\x1b\[2J"),
         (["--count=1"], "interrupted: again"),
         (["--count=2"], "warning: many"),
     ],
@@ -69,7 +69,7 @@ from commands import launcher
 COUNT = flags.DEFINE_integer("count", None, "A count.")
 def main():
     if COUNT.value < 1:
-        raise ValueError("count must be positive")
+        raise ValueError("count must be positive\\033[2J")
     if COUNT.value > 1:
         warnings.warn("many", stacklevel=2)
         return

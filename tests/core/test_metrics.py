@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from zoo.core.metrics import EpisodeMean
+from zoo.core.metrics import EpisodeMean, lower_is_better
 
 
 def test_mean_and_interval_by_hand():
@@ -22,6 +22,14 @@ def test_one_episode_has_no_interval_and_reset_forgets():
     metric.reset_state()
     metric.update_state([0.2])
     np.testing.assert_allclose(metric.result()["accuracy"], 0.2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name, lower",
+    [("accuracy", False), ("validation_accuracy", False), ("accuracy_1st", False), ("mean_squared_error", True)],
+)
+def test_which_metrics_are_errors(name, lower):
+    assert lower_is_better(name) is lower
 
 
 if __name__ == "__main__":
