@@ -3,6 +3,10 @@
 import base64
 import http.server
 import json
+import pathlib
+import re
+import shutil
+import subprocess
 import sys
 import threading
 
@@ -116,6 +120,23 @@ def test_a_server_that_is_not_there_is_named():
         client.RestClient("http://localhost:1", "letters").adapt(*arrays()[:2])
     with pytest.raises(client.ServingError, match="Expected the version folder of an export"):
         client.LocalClient("/nowhere")
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_the_documented_line_for_curl_takes_large_files(clients, tmp_path):
+    """200 kB and more: beyond what one argument of a command may have."""
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"```sh\n([^`]*curl[^`]*)```", text)
+    server = re.match(r"http://(.*?)/", clients["rest"]._url).group(1)
+    rng, files = np.random.default_rng(0), []
+    for name in ("a", "b", "which"):
+        files.append(tf.io.encode_png(rng.integers(0, 256, (280, 280, 3), np.uint8)).numpy())
+        (tmp_path / f"{name}.png").write_bytes(files[-1])
+    assert min(map(len, files)) > 200_000
+    command = ["bash", "-c", line.replace("localhost:8501", server)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    expected, _ = clients["local"].adapt_and_predict_files([files[:2]], [[0, 1]], [files[2:]])
+    np.testing.assert_allclose(json.loads(done.stdout)["outputs"]["probabilities"], expected, rtol=1e-3, atol=1e-5)
 
 
 # ---- states that are edited

@@ -103,5 +103,92 @@ def test_missing_or_broken_files_are_named(folder):
         zoo.from_preset(folder)
 
 
+def nested(depth):
+    return "[" * depth + "]" * depth
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "null",
+        '"format"',
+        '{"format": 1}',
+        '{"format": 1, "model": [], "metadata": {}}',
+        '{"format": 1, "model": {}, "metadata": {}}',
+        '{"format": 1, "model": {"registered_name": "metazoa>MAML"}, "metadata": {}}',
+        '{"format": 1, "model": {"registered_name": ["metazoa>MAML"], "config": {}}, "metadata": {}}',
+        '{"format": 1, "model": {"registered_name": "metazoa>MAML", "config": []}, "metadata": {}}',
+        '{"format": 1, "model": {"registered_name": "metazoa>MAML", "config": {}}, "metadata": {}}',
+        '{"format": 1, "model": {"registered_name": "metazoa>Nothing", "config": {}}, "metadata": {}}',
+        '{"format": 1, "model": {"registered_name": "metazoa>BatchNorm", "config": {}}, "metadata": {}}',
+        '{"format": 1, "model": {"module": "keras.layers", "class_name": "Dense", "config": {"units": 1}}, "metadata": {}}',
+        '{"format": 1, "metadata": {}, "model": ' + nested(100_000) + "}",
+        '{"format": 1, "metadata": {}, "model": {"registered_name": "metazoa>MAML", "config": {"x": '
+        + nested(500)
+        + "}}}",
+        '{"format": 1, "metadata": "' + "x" * (1 << 24) + '"}',
+    ],
+    ids=range(16),
+)
+def test_a_model_file_of_another_kind_is_a_value_error(folder, text):
+    (folder / "model.json").write_text(text)
+    with pytest.raises(ValueError, match="Received: |is not valid JSON"):
+        zoo.from_preset(folder)
+
+
+def test_another_root_class_is_refused(folder):
+    """A layer of Keras is allowed inside of a model, and is no model to load."""
+    dense = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 4}, "registered_name": None}
+    with pytest.raises(ValueError, match="must be a model of a zoo method. Received: .*Dense"):
+        zoo.from_preset(edited(folder, lambda content: content.update(model=dense)))
+
+
+def test_a_model_larger_than_its_file_of_weights_is_refused_before_it_is_made(folder):
+    def enlarge(content):
+        for layer in content["model"]["config"]["backbone"]["config"]["layers"]:
+            if "filters" in layer["config"]:
+                layer["config"]["filters"] = 1_000_000  # 36 terabytes in the second layer
+
+    with pytest.raises(ValueError, match="must have at most .* weights. Received: "):
+        zoo.from_preset(edited(folder, enlarge))
+
+
+def places(node, path=()):
+    """Paths to all values in nested lists and dicts."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield (*path, key)
+        yield from places(child, (*path, key))
+
+
+def test_a_malformed_config_loads_or_is_a_value_error(folder):
+    """Values replaced by others, at random: no TypeError, KeyError, RecursionError or memory that runs out."""
+    original, rng = json.loads((folder / "model.json").read_text()), np.random.default_rng(0)
+    found = [path for path in places(original) if path[0] == "model"]
+    values = [None, [], {}, "x", -1, 0, 2.5, 10**12, True, [[[]]], {"class_name": "Dense", "config": {}}, float("nan")]
+    refused = 0
+    for number in rng.choice(len(found), 120, replace=False):
+        content = json.loads(json.dumps(original))
+        *above, last = found[number]
+        node = content
+        for key in above:
+            node = node[key]
+        node[last] = values[rng.integers(len(values))]
+        (folder / "model.json").write_text(json.dumps(content))
+        try:
+            zoo.from_preset(folder)
+        except ValueError:
+            refused += 1
+    assert 30 < refused < 120  # names of layers, for one, may be anything
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x89HDF\r\n\x1a\n" + bytes(1000)])
+def test_a_file_of_no_weights_is_a_value_error(folder, content):
+    (folder / "model.weights.h5").write_bytes(content)
+    with pytest.raises(ValueError):
+        zoo.from_preset(folder)
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__]))

@@ -8,10 +8,15 @@ The folder of a training run has the same three files, so a run loads like a pre
 classes of Keras and of this zoo are made, and Lambda layers are refused.
 """
 
+import contextlib
 import json
+import math
 import pathlib
+import threading
 
 import keras
+
+from zoo.core.few_shot_model import FewShotModel
 
 FORMAT = 1
 CONFIG_FILE = "model.json"
@@ -19,6 +24,9 @@ WEIGHTS_FILE = "model.weights.h5"
 CARD_FILE = "card.md"
 # What Keras' config says of the class; how the model was compiled and built is no part of a preset.
 CLASS_KEYS = ("module", "class_name", "registered_name")
+# More is no preset: a mistake, or meant to fill the memory.
+_MAX_CONFIG_BYTES, _MAX_DEPTH, _MAX_WEIGHTS = 1 << 24, 100, 1 << 28
+_BUILDING = threading.RLock()  # one thread at a time changes a method of Keras, and puts it back
 _PRESETS = pathlib.Path(__file__).parent
 
 
@@ -55,8 +63,8 @@ def from_preset(name_or_folder, **overrides):
         The model, not compiled.
 
     Raises:
-        ValueError: where there is no such preset, its config names anything but Keras and zoo classes, an override is
-            unknown, or the weights are of another model.
+        ValueError: where there is no such preset, its files are malformed, its config names anything but Keras and zoo
+            classes, an override is unknown or of no use, or the weights are of another model.
 
     Example:
 
@@ -64,15 +72,17 @@ def from_preset(name_or_folder, **overrides):
     >>> model = zoo.from_preset("prototypical_network_conv4_glyphs_30way_1shot")
     """
     folder = preset_folder(name_or_folder)
-    model = untrained(folder, **overrides)
     weights = folder / WEIGHTS_FILE
+    # A model has no more weights than its file has bytes; one that says so would fill the memory first.
+    max_weights = weights.stat().st_size if weights.is_file() else _MAX_WEIGHTS
+    model = build_model(_read(folder)["model"], max_weights, **overrides)
     if not weights.is_file():
         raise ValueError(
             f"Expected the weights in {weights}: has the training run validated once? Received: no such file"
         )
     try:
         model.load_weights(weights)
-    except (ValueError, OSError, KeyError) as error:
+    except Exception as error:  # h5py and Keras raise whatever a broken file makes them stumble on
         raise ValueError(
             f"{weights} does not hold the weights of the {type(model).__name__} in {CONFIG_FILE}: {error}"
         ) from error
@@ -84,42 +94,96 @@ def untrained(name_or_folder, **overrides):
     return build_model(_read(preset_folder(name_or_folder))["model"], **overrides)
 
 
-def build_model(serialized, **overrides):
+def build_model(serialized, max_weights=_MAX_WEIGHTS, **overrides):
     """An untrained model from its Keras config, with the checks of `from_preset`."""
+    _check_root(serialized)
     _check_classes(serialized)
     unknown = sorted(set(overrides) - set(serialized["config"]))
     if unknown:
         raise ValueError(f"Overrides must be among {sorted(serialized['config'])}. Received: {unknown}")
     described = {key: serialized.get(key) for key in CLASS_KEYS}
-    return keras.saving.deserialize_keras_object(
-        {**described, "config": {**serialized["config"], **overrides}}, safe_mode=True
-    )
+    config = {**serialized["config"], **overrides}
+    try:
+        with _bounded_weights(max_weights):
+            return keras.saving.deserialize_keras_object({**described, "config": config}, safe_mode=True)
+    except ValueError:
+        raise
+    except Exception as error:  # an argument of the wrong kind makes constructors raise anything
+        raise ValueError(
+            f"The config of a {serialized['registered_name']} must build a model. Received: one that ends in "
+            f"{type(error).__name__}: {str(error).rpartition('Exception encountered: ')[2][:500]}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _bounded_weights(max_weights):
+    """Raises ValueError before a layer of this thread makes more weights than that, all together."""
+    thread, num_weights = threading.get_ident(), 0
+
+    def add_weight(self, shape=None, *args, **kwargs):
+        nonlocal num_weights
+        if threading.get_ident() == thread:
+            sizes = (shape,) if isinstance(shape, int) else tuple(shape or ())
+            num_weights += math.prod(sizes)
+            if num_weights > max_weights:
+                raise ValueError(f"The model must have at most {max_weights} weights. Received: {num_weights} or more")
+        return original(self, shape, *args, **kwargs)
+
+    with _BUILDING:
+        original = keras.layers.Layer.add_weight
+        keras.layers.Layer.add_weight = add_weight
+        try:
+            yield
+        finally:
+            keras.layers.Layer.add_weight = original
 
 
 def _read(folder):
     path = folder / CONFIG_FILE
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise ValueError(f"{path} must have at most {_MAX_CONFIG_BYTES} bytes. Received: {path.stat().st_size}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} must have format {FORMAT}. Received: {str(content)[:80]}")
+    for key in ("model", "metadata"):
+        if not isinstance(content.get(key), dict):
+            raise ValueError(f"{path} must have {key!r}, an object. Received: {str(content.get(key))[:80]}")
     return content
 
 
-def _check_classes(node):
-    """Raises ValueError if a serialized object names a class outside Keras and this zoo."""
-    if isinstance(node, list):
-        for item in node:
-            _check_classes(item)
-    elif isinstance(node, dict):
-        if "class_name" in node and "config" in node:
-            module, registered = node.get("module") or "", node.get("registered_name") or ""
-            from_keras = module == "keras" or module.startswith("keras.")
-            is_tensor = not module and node["class_name"] == "__keras_tensor__"
-            if not (from_keras or is_tensor or registered.startswith("metazoa>")):
-                raise ValueError(
-                    f"A preset may name classes of keras and zoo only. Received: {module}.{node['class_name']}"
-                )
-        for item in node.values():
-            _check_classes(item)
+def _check_root(serialized):
+    """Raises ValueError unless a serialized object is one of a zoo method, with a config."""
+    name = serialized.get("registered_name")
+    method = keras.saving.get_registered_object(name) if isinstance(name, str) else None
+    if not (isinstance(method, type) and issubclass(method, FewShotModel)):
+        raise ValueError(f"A preset must be a model of a zoo method. Received: {str(name or serialized)[:80]}")
+    if not isinstance(serialized.get("config"), dict):
+        raise ValueError(f"A {name} must have a config, an object. Received: {str(serialized.get('config'))[:80]}")
+
+
+def _check_classes(root):
+    """Raises ValueError if a serialized object names a class outside Keras and this zoo, or nests too deeply."""
+    nodes = [(root, 0)]
+    while nodes:
+        node, depth = nodes.pop()
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"A preset's config must nest at most {_MAX_DEPTH} levels deep. Received: a deeper one")
+        if isinstance(node, dict):
+            if "class_name" in node and "config" in node:
+                _check_class(node)
+            nodes += [(item, depth + 1) for item in node.values()]
+        elif isinstance(node, list):
+            nodes += [(item, depth + 1) for item in node]
+
+
+def _check_class(node):
+    module, name, registered = (node.get(key) or "" for key in CLASS_KEYS)
+    if not all(isinstance(value, str) for value in (module, registered, name)):
+        raise ValueError(f"The names of classes must be strings. Received: {str(node)[:80]}")
+    from_keras = module == "keras" or module.startswith("keras.")
+    is_tensor = not module and name == "__keras_tensor__"
+    if not (from_keras or is_tensor or registered.startswith("metazoa>")):
+        raise ValueError(f"A preset may name classes of keras and zoo only. Received: {module}.{name}")
