@@ -196,6 +196,16 @@ def test_queries_take_batch_statistics_in_training_and_the_averages_at_inference
         assert (np.abs(together[:, :1] - alone).max() > 1e-3) == depends
 
 
+def test_the_answer_does_not_depend_on_the_order_of_the_rows():
+    x, labels = task()
+    model = build(num_inner_steps=3, inner_batch=2)
+    expected = model.adapt(tf.constant(x[None], tf.float32), tf.constant(labels[None], tf.int64))
+    for order in (np.argsort(labels, kind="stable"), [5, 4, 3, 2, 1, 0]):
+        state = model.adapt(tf.constant(x[None, order], tf.float32), tf.constant(labels[None, order], tf.int64))
+        for name, value in state.items():
+            np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 def test_minibatches_take_turns():
     """Six rows in batches of three: two steps see all of them, and not one batch twice."""
     x, labels = task()

@@ -1,3 +1,4 @@
+import itertools
 import sys
 
 import keras
@@ -33,17 +34,72 @@ def classifier(**options):
 
 def test_sgd_minibatches_against_a_numpy_reference():
     """Four steps of two rows over six: the fourth starts over with the first two."""
-    options = dict(inner_optimizer="sgd", inner_learning_rate=0.5, num_inner_steps_test=4, inner_batch_test=2)
-    model, x, labels = classifier(**options)
+    model, x, labels = classifier(inner_optimizer="sgd", inner_learning_rate=0.5, num_inner_steps=4, inner_batch=2)
     w, b = (variable.numpy().astype(np.float64) for variable in model.network.trainable_variables)
     for rows in ([0, 1], [2, 3], [4, 5], [0, 1]):
         dw, db = softmax_gradient(x[rows], labels[rows], w, b)
         w, b = w - 0.5 * dw, b - 0.5 * db
-    state = model.adapt(tf.constant(x[None], tf.float32), tf.constant(labels[None], tf.int64))
+    state = model.adapt(tf.constant(x[None], tf.float32), tf.constant(labels[None], tf.int64), training=True)
     np.testing.assert_allclose(state["head/kernel"][0], w, rtol=1e-5, atol=1e-6)
     queries = np.random.default_rng(1).standard_normal((4, 2))
     answers = model.predict_with(state, tf.constant(queries[None], tf.float32))[0]
     np.testing.assert_allclose(answers, queries @ w + b, rtol=1e-5, atol=1e-5)
+
+
+def test_minibatches_at_inference_hold_the_classes_in_turn():
+    """Three steps of three rows over six: one row of each class, the other of each class, and the first ones again."""
+    options = dict(inner_optimizer="sgd", inner_learning_rate=0.5, num_inner_steps_test=3, inner_batch_test=3)
+    model, x, labels = classifier(**options)
+    state = model.adapt(tf.constant(x[None], tf.float32), tf.constant(labels[None], tf.int64))
+    w_0, b_0 = (variable.numpy().astype(np.float64) for variable in model.network.trainable_variables)
+    candidates = []
+    for choice in itertools.product([0, 1], repeat=3):
+        once = [np.flatnonzero(labels == n)[i] for n, i in enumerate(choice)]
+        other = [np.flatnonzero(labels == n)[1 - i] for n, i in enumerate(choice)]
+        w, b = w_0, b_0
+        for rows in (once, other, once):
+            dw, db = softmax_gradient(x[rows], labels[rows], w, b)
+            w, b = w - 0.5 * dw, b - 0.5 * db
+        candidates.append(w)
+    errors = sorted(np.abs(w - state["head/kernel"][0]).max() for w in candidates)
+    assert errors[0] < 1e-6 and errors[1] > 1e-3
+
+
+def permuted(arrays, seed):
+    """The same rows in another order, with padding among them: labels -1, and images that nobody should look at."""
+    order = np.random.default_rng(seed).permutation(len(arrays[1]))
+    x, y = (values[order] for values in arrays)
+    places = [0, 2, 2, len(y)]
+    return np.insert(x, places, 9.0, axis=0), np.insert(y, places, -1, axis=0)
+
+
+@pytest.mark.parametrize("inner_optimizer", ["adam", "sgd"])
+def test_the_answer_does_not_depend_on_the_order_of_the_rows_nor_on_padding(inner_optimizer):
+    """Class by class, as clients send them, or mixed; with minibatches that the rows do not fill."""
+    model, x, labels = classifier(
+        inner_optimizer=inner_optimizer, inner_learning_rate=0.1, num_inner_steps_test=5, inner_batch_test=4
+    )
+    by_class = np.argsort(labels, kind="stable")
+    arrays = x[by_class].astype(np.float32), labels[by_class]
+    expected = model.adapt(tf.constant(arrays[0][None]), tf.constant(arrays[1][None]))
+    for seed in range(4):
+        x, y = permuted(arrays, seed)
+        for name, value in model.adapt(tf.constant(x[None]), tf.constant(y[None])).items():
+            if not name.startswith("support"):
+                np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_the_answer_of_regression_does_not_depend_on_the_order_of_the_points():
+    """Also where one input has two targets."""
+    options = dict(inner_optimizer="sgd", inner_learning_rate=0.1, num_inner_steps_test=3, inner_batch_test=2)
+    x = np.array([0.1, 0.2, 0.3, 0.3, 0.5], np.float32)[None, :, None]
+    y = np.array([1.0, 2.0, 3.0, -3.0, 5.0], np.float32)[None, :, None]
+    model = linear_model(**options)
+    expected = model.adapt(tf.constant(x), tf.constant(y))["head/kernel"]
+    for order in ([4, 3, 2, 1, 0], [2, 0, 3, 4, 1]):
+        np.testing.assert_allclose(
+            model.adapt(tf.constant(x[:, order]), tf.constant(y[:, order]))["head/kernel"], expected, rtol=1e-6
+        )
 
 
 def adam_reference(x, labels, w, b, batches, moments, num_updates, rate):

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from zoo.core import episode
 from zoo.core.batch_norm import BatchNorm
+from zoo.core.row_order import class_balanced_order
 from zoo.core.taskwise import TaskwiseModel, usable_support
 
 
@@ -77,6 +78,21 @@ class FastWeightsModel(TaskwiseModel):
         if self.target_size is not None or not may_be_padded:
             return support_x, support_y, tf.ones(tf.shape(support_y)[:1], support_x.dtype)
         return usable_support(support_x, support_y, episode.usable_rows(support_y, self.way))
+
+    def ordered_support(self, support_x, support_y, training):
+        """`weighted_support` in the order that minibatches are taken in.
+
+        In training that of the rows, which samplers shuffle. At inference clients send them class by class, or in any order:
+        there it follows from what the rows hold, classes in turn.
+        """
+        x, y, weights = self.weighted_support(support_x, support_y)
+        if training:
+            return x, y, weights
+        if self.target_size is None:
+            order = class_balanced_order(x, y)
+        else:
+            order = class_balanced_order(tf.concat([tf.reshape(x, [tf.shape(y)[0], -1]), y], axis=-1))
+        return tf.gather(x, order), tf.gather(y, order), tf.gather(weights, order)
 
     # ---- the contract
 

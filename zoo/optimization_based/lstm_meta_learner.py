@@ -42,7 +42,9 @@ class LSTMMetaLearner(FastWeightsModel):
         target_size: size of the float targets for regression.
         num_inner_steps: T in training; 12 at 1 shot, 8 at 5 shots in the paper's code.
         num_inner_steps_test: T at inference; `num_inner_steps` when None.
-        inner_batch: support rows of a step, taken in their order and from the start again; all of them when None.
+        inner_batch: support rows of a step, from the start again when they are used up; all of them when None. In training
+            they come in their order, which the sampler shuffles; at inference the classes take turns, and within a class the
+            order follows from the images, so that the answer does not depend on the order of the rows.
         hidden_size: of the LSTM.
         p: of `preprocess`.
         forget_bias, input_bias: (low, high), b_F and b_I start uniformly between them.
@@ -156,7 +158,7 @@ class LSTMMetaLearner(FastWeightsModel):
         return f * theta - i * gradient, (h, c, *fed_back)
 
     def adapt_task(self, support_x, support_y, training=False):
-        x, y, weights = self.weighted_support(support_x, support_y)
+        x, y, weights = self.ordered_support(support_x, support_y, training or self.inner_batch is None)
         num_rows = tf.shape(weights)[0]
         size = num_rows if self.inner_batch is None else self.inner_batch
         num_steps = self.num_inner_steps if training else self.num_inner_steps_test

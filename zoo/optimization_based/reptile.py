@@ -22,9 +22,11 @@ class Reptile(FastWeightsModel):
         theta <- theta + epsilon mean over tasks of (phi_i - theta)
 
     Training hands `theta - mean phi_i` to the optimizer as a gradient: with SGD of learning rate epsilon that is the
-    interpolation, exactly, and any schedule anneals it. The minibatches of a task are its support rows in their order,
-    `inner_batch` at a time, from the start again when they are used up; what a step descends is `task_objective` of its
-    minibatch, here the cross-entropy. Its queries serve the training metrics only.
+    interpolation, exactly, and any schedule anneals it. The minibatches of a task are its support rows, `inner_batch` at a
+    time, from the start again when they are used up; what a step descends is `task_objective` of its minibatch, here the
+    cross-entropy. In training the rows come in their order, which the sampler shuffles; at inference the classes take turns,
+    and within a class the order is pseudo-random and follows from the images, so that the answer depends neither on the order
+    in which a client sends the rows nor on padding. The queries of a task serve the training metrics only.
 
     Task state: the fast weights, one float32 [T, *shape] per variable of the network, under the variable's path, gamma and
     beta of BatchNorm included; `class_counts` float32 [T, way] for classification. With evaluation="support+one" also
@@ -34,7 +36,8 @@ class Reptile(FastWeightsModel):
     training is; the paper reports both.
 
     Differs from the paper: the inner Adam's second moments are kept from step to step as in the authors' code, but the
-    tasks of one step start from the same ones, and their mean is kept; a used-up training set is not shuffled again.
+    tasks of one step start from the same ones, and their mean is kept; a used-up training set is not shuffled
+    again; minibatches at inference are not drawn.
 
     Args:
         backbone: keras.Model, inputs [B, *input_shape] -> features [B, D], BatchNorm with statistics="batch".
@@ -122,7 +125,7 @@ class Reptile(FastWeightsModel):
 
     def _train_on_task(self, support_x, support_y, training):
         """(phi, second moments) after k minibatches of one task's support rows."""
-        x, y, weights = self.weighted_support(support_x, support_y)
+        x, y, weights = self.ordered_support(support_x, support_y, training)
         if self.target_size is None:
             y = tf.where(weights > 0, y, episode.PADDING_LABEL)
         num_rows = tf.shape(weights)[0]
