@@ -55,6 +55,16 @@ def probabilities(model, x):
     return tf.nn.softmax(model(x)).numpy()
 
 
+def test_a_query_of_a_class_without_support_is_refused(fresh_model):
+    """Its loss would be that of a probability of 0: 1e9 shared by the queries."""
+    x, y = episode()
+    x["support_y"] = tf.where(x["support_y"] == WAY - 1, tf.zeros_like(x["support_y"]), x["support_y"])
+    fresh_model.compile(optimizer="sgd", run_eagerly=True)
+    for step in (fresh_model.train_on_batch, fresh_model.test_on_batch):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must have a support row in its task"):
+            step(x, y)
+
+
 def test_state_and_logits_have_the_declared_shapes(method, model):
     x, y = episode(num_tasks=2)
     state = model.adapt(x["support_x"], x["support_y"])

@@ -51,5 +51,20 @@ def test_regression_targets_are_checked():
         episode.check_targets("y", tf.zeros([2, 3], tf.int64), images, target_size=1)
 
 
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_labels_without_support_are_refused(in_graph):
+    """Per task: class 1 has support in the second task alone."""
+
+    def check(support_y, query_y):
+        episode.answerable_assertion(support_y, query_y)
+        return query_y
+
+    check = tf.function(check) if in_graph else check
+    support_y = tf.constant([[0, 2, -1], [0, 1, 2]], tf.int64)
+    check(support_y, tf.constant([[2, -1], [1, 0]], tf.int64))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"must have a support row .*\s*.*Received: label"):
+        check(support_y, tf.constant([[2, 1], [1, 0]], tf.int64))
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__]))

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import zoo
 from tests import descriptors
-from zoo.model_based import meta_network, row_weights
+from zoo.model_based import gradient_networks, meta_network, representation_losses, row_weights
 
 WAY = 3
 
@@ -68,6 +68,16 @@ def features_of(x, kernels, fast=None):
 
 def cross_entropies(logits, labels):
     return np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
+
+
+def verification(keys, labels, w):
+    """Mean over pairs of the cross-entropy of sigmoid(w |key - key'|) with "of one class"."""
+    losses = []
+    for i in range(len(keys)):
+        for j in range(i):
+            odds = w @ np.abs(keys[i] - keys[j])
+            losses.append(np.log1p(np.exp(-odds if labels[i] == labels[j] else odds)))
+    return np.mean(losses) if losses else 0.0
 
 
 def contrastive(keys, labels):
@@ -140,6 +150,9 @@ def reference(model, support_x, labels, query_x, chunks):
     def representation_loss(weights, rows):
         if model.representation_loss == "pairwise":
             return contrastive(features_of(support_x[rows], weights[:-2]) @ weights[-2], labels[rows])
+        if model.representation_loss == "verification":
+            keys = features_of(support_x[rows], weights[:-2]) @ weights[-2]
+            return verification(keys, labels[rows], model.key_similarity.kernel.numpy().astype(np.float64)[:, 0])
         return cross_entropies(logits_of(weights, rows), labels[rows]).mean()
 
     by_chunk = [
@@ -191,6 +204,8 @@ CASES = [
     (1, 5, "cross_entropy", [[0], [1], [2]]),  # as many chunks as rows
     (2, 4, "cross_entropy", [[0, 1], [2], [3, 4], [5]]),
     (2, 2, "pairwise", [[0, 1, 2], [3, 4, 5]]),
+    (2, 2, "verification", [[0, 1, 2], [3, 4, 5]]),
+    (2, 5, "verification", [[0, 1], [2], [3], [4], [5]]),
 ]
 
 
@@ -306,11 +321,44 @@ def test_layers_of_the_base_learner_by_hand():
 def test_gradient_features_by_hand():
     g = tf.constant([1.0, np.exp(-3.5), -np.exp(-3.5), np.exp(-8), -np.exp(-8), 0.0])
     expected = [[0, -0.5, -0.5, -1, -1, -1], [1, 1, -1, np.exp(-1), -np.exp(-1), 0]]
-    np.testing.assert_allclose(meta_network.gradient_features(g, 7.0), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(gradient_networks.gradient_features(g, 7.0), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_verification_loss_by_hand():
+    """Two chunks: rows 0, 1, 2 of classes 0, 0, 1, and row 3 alone. w = (-1, -2)."""
+    keys, y = tf.constant([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0], [9.0, 9.0]]), tf.constant([0, 0, 1, 1], tf.int64)
+    chunks = tf.constant([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    loss = representation_losses.verification_loss(keys, tf.constant([[-1.0], [-2.0]]), y, chunks)
+    # log odds of the pairs: -1 (one class), -6 and -7 (two classes)
+    expected = (np.log1p(np.exp(1)) + np.log1p(np.exp(-6)) + np.log1p(np.exp(-7))) / 3
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["pairwise", "verification"])
+def test_a_loss_over_pairs_wants_pairs(loss):
+    model, x, y = small_problem(shot=1, num_chunks=3, representation_loss=loss)
+    message = "needs pairs: a task must have more support rows than num_chunks=3"
+    with pytest.raises(ValueError, match=f"representation_loss='{loss}' {message}.* Received: 3 rows"):
+        model(x)
+    model, x, y = small_problem(shot=2, num_chunks=3, representation_loss=loss)
+    x["support_y"] = tf.concat([tf.fill([1, 3], np.int64(-1)), x["support_y"][:1, 3:]], axis=1)
+    x["support_y"] = tf.concat([x["support_y"], [[0, 0, 1, 1, 2, 2]]], axis=0)
+    y = tf.fill(y.shape, np.int64(-1))
+    model.compile(optimizer="sgd")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        model.train_on_batch(x, y)
+
+
+def test_the_weights_of_verification_start_below_zero_and_stay():
+    model = zoo.MetaNetwork(small_backbone(), WAY, num_chunks=2, representation_loss="verification")
+    assert (model.key_similarity.kernel.numpy() < 0).all()
+    assert not [v for v in model.trainable_variables if "key_similarity" in v.path]
+    again = zoo.MetaNetwork.from_config(model.get_config())
+    assert again.representation_loss == "verification"
 
 
 def test_chunks_are_nearly_equal_and_empty_ones_come_first():
-    rows = lambda usable, count: meta_network.chunk_rows(tf.constant(usable), count).numpy().T.tolist()  # noqa: E731
+    rows = lambda usable, count: representation_losses.chunk_rows(tf.constant(usable), count).numpy().T.tolist()  # noqa: E731
     assert rows([1.0, 1.0, 0.0, 1.0, 1.0, 1.0], 2) == [[1, 1, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1]]
     assert rows([0.0, 1.0, 1.0], 3) == [[0, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert rows([0.0, 0.0], 2) == [[0, 0], [0, 0]]
@@ -360,7 +408,7 @@ def test_m_and_d_begin_as_odd_functions_of_the_gradient():
     for odd_start in (True, False):
         keras.utils.set_random_seed(0)
         model = zoo.MetaNetwork(small_backbone(), WAY, initializer="lecun_normal", odd_start=odd_start)
-        here, there = (meta_network.gradient_features(sign * gradients, 7.0) for sign in (1, -1))
+        here, there = (gradient_networks.gradient_features(sign * gradients, 7.0) for sign in (1, -1))
         for learner, arguments in ((model.conv_row_learner, ()), (model.conv_task_learner, (tf.ones([3]),))):
             fast, opposite = learner(here, *arguments).numpy(), learner(there, *arguments).numpy()
             assert np.allclose(fast, -opposite, atol=1e-5) == odd_start

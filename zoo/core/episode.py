@@ -71,6 +71,18 @@ def label_range_assertion(name, labels, way):
     )
 
 
+def answerable_assertion(support_y, query_y, way=None):
+    """An op that fails with a clear message where a query's class has no support row in its task: nothing can answer it."""
+    found = tf.reduce_any(query_y[:, :, None] == tf.cast(support_y, query_y.dtype)[:, None], axis=-1)  # [T, Q]
+    lost = tf.logical_and(usable_rows(query_y, way), tf.logical_not(found))
+    message = (
+        f"Every label in `y` must have a support row in its task, or be {PADDING_LABEL} for padding: of a class without one "
+        "nothing is known."
+    )
+    first = tf.boolean_mask(query_y, lost)[:1]
+    return tf.debugging.Assert(tf.logical_not(tf.reduce_any(lost)), [message, "Received: label", first])
+
+
 def usable_rows(labels, way=None):
     """Bool [..., rows]: the rows that count. A label below 0, or not below `way`, marks a row to ignore."""
     usable = labels >= 0

@@ -158,6 +158,9 @@ class FewShotModel(keras.Model):
             raise ValueError("Training and evaluation need query labels: data must be (x, y). Received: x alone")
         self.check_inputs(x)
         episode.check_targets("y", y, x["query_x"], self.way, self.target_size)
+        if self.target_size is None:
+            with tf.control_dependencies([episode.answerable_assertion(x["support_y"], y, self.way)]):
+                y = tf.identity(y)
         if self.transductive and self.target_size is None:
             message = "Padded queries (label -1) would change the answers of a transductive model: `y` must have none."
             with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(y >= 0), [message])]):

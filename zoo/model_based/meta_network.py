@@ -5,8 +5,15 @@ import tensorflow as tf
 
 from zoo.backbones.conv5 import PAPER_INITIALIZER
 from zoo.core import episode
-from zoo.core.lstm import lstm_state
 from zoo.core.taskwise import TaskwiseModel
+from zoo.model_based.gradient_networks import GradientLSTM, GradientMLP, gradient_features
+from zoo.model_based.representation_losses import (
+    chunk_cross_entropy,
+    chunk_rows,
+    pairwise_loss,
+    row_losses,
+    verification_loss,
+)
 from zoo.model_based.row_weights import (
     check_chain,
     key_kernels,
@@ -17,10 +24,8 @@ from zoo.model_based.row_weights import (
     split_weights,
 )
 
-REPRESENTATION_LOSSES = ("cross_entropy", "pairwise")
+REPRESENTATION_LOSSES = ("cross_entropy", "pairwise", "verification")
 COSINE_EPSILON = 1e-6
-LOG_EPSILON = 1e-8
-MARGIN = 1.0  # of the pairwise loss
 
 
 @keras.saving.register_keras_serializable("metazoa")
@@ -48,8 +53,10 @@ class MetaNetwork(TaskwiseModel):
     uniformly, and `odd_start`: what d or m adds to all fast weights alike, nothing normalizes, and where it is below 0 the
     fast filters are silent behind their ReLU and get no gradient. So it was for d in 2 of 6 starts without it.
     The softmax layer of u, which only makes the gradients that d sees, gets no gradient in the paper either, and is a weight
-    that is not trainable. The pairwise loss takes all pairs of a chunk, and not random ones, so that adaptation has no
-    randomness, in the form with a margin (Hadsell et al. 2006).
+    that is not trainable. The losses over pairs take all pairs of a chunk, and not random ones, so that adaptation has no
+    randomness; the pairwise one has the form with a margin (Hadsell et al. 2006). The verification loss is that of a survey
+    (Huisman, van Rijn, Plaat: A Survey of Deep Meta-Learning, 2021, section 5.3); its w is not trained for the same reason as
+    the softmax layer, and starts below 0, so that the farther apart two keys are, the less are they of one class.
 
     Args:
         backbone: keras.Model, images [B, *input_shape] -> [B, D]; a chain of Conv2D without bias, stride 1 and padding
@@ -59,7 +66,8 @@ class MetaNetwork(TaskwiseModel):
         num_chunks: the support rows, in order, make this many chunks of nearly equal size, one step of d each; a task
             of fewer rows has as many chunks as rows.
         representation_loss: "cross_entropy", of the paper's code; or "pairwise", contrastive, of the paper's text where
-            classes have several examples. A chunk of a single row has no pair, so this needs fewer chunks than rows.
+            classes have several examples; "verification", the cross-entropy of sigmoid(w |u(x) - u(x')|) with whether x and x'
+            are of one class. A chunk of a single row has no pair, so the last two need more rows than `num_chunks`.
         hidden_units: of m and d; 20 in the paper.
         gradient_scale: the 7 above.
         initializer: Keras initializer of all dense weights and of those of m and d, as a name or its config; None is the
@@ -69,7 +77,8 @@ class MetaNetwork(TaskwiseModel):
 
     Raises:
         ValueError: for a backbone that is no such chain, a missing `way`, an unknown `representation_loss`, counts below
-            1, an odd `hidden_units` with `odd_start`, and for inputs of a wrong rank, shape or dtype.
+            1, an odd `hidden_units` with `odd_start`, for inputs of a wrong rank, shape or dtype, and for a loss over pairs
+            where a task has no more support rows than `num_chunks`, so no pair.
 
     Example:
 
@@ -123,6 +132,9 @@ class MetaNetwork(TaskwiseModel):
         self.key_backbone = type(backbone).from_config({**backbone.get_config(), "name": f"key_{backbone.name}"})
         self.key_hidden = dense(size, "key_hidden")
         self.key_head = dense(way, "key_head", trainable=False)
+        if representation_loss == "verification":
+            self.key_similarity = dense(1, "key_similarity", trainable=False)
+            self.key_similarity.kernel.assign(-tf.abs(self.key_similarity.kernel))
         # d(G, .) and m(Z, .)
         shared = {"units": hidden_units, "initializer": self.initializer, "odd_start": odd_start}
         self.conv_task_learner = GradientLSTM(**shared, name="conv_task_learner")
@@ -152,10 +164,15 @@ class MetaNetwork(TaskwiseModel):
     def _task_weights(self, x, y, usable):
         """Q*, lines 1 to 6: [number of weights of u that make the key]."""
         chunks = chunk_rows(usable, self.num_chunks)  # [S, chunks]
-        chunk_loss = pairwise_loss if self.representation_loss == "pairwise" else chunk_cross_entropy
-        rows = row_gradients(
-            self.key_backbone, self.key_hidden, self.key_head, x, lambda key, logits: chunk_loss(key, logits, y, chunks)
-        )
+
+        def loss(keys, logits):
+            if self.representation_loss == "pairwise":
+                return pairwise_loss(keys, y, chunks)
+            if self.representation_loss == "verification":
+                return verification_loss(keys, self.key_similarity.kernel, y, chunks)
+            return chunk_cross_entropy(logits, y, chunks)
+
+        rows = row_gradients(self.key_backbone, self.key_hidden, self.key_head, x, loss)
         # A chunk's gradient is the sum of its rows'. The key does not see the softmax layer, whose rows come last.
         conv, dense = tf.concat(rows[:-2], axis=1), rows[-2]
         conv, dense = (tf.matmul(chunks, gradients, transpose_a=True) for gradients in (conv, dense))  # [chunks, P]
@@ -199,6 +216,27 @@ class MetaNetwork(TaskwiseModel):
 
     # ---- the contract
 
+    def check_support(self, support_x, support_y):
+        super().check_support(support_x, support_y)
+        num_rows = support_y.shape[1]
+        if self.representation_loss != "cross_entropy" and num_rows is not None and num_rows <= self.num_chunks:
+            raise ValueError(f"{self._pairs_wanted()} Received: {num_rows} rows")
+
+    def label_assertions(self, x, y):
+        assertions = super().label_assertions(x, y)
+        if self.representation_loss != "cross_entropy":
+            usable = episode.usable_rows(x["support_y"], self.way)
+            fewest = tf.reduce_min(tf.reduce_sum(tf.cast(usable, tf.int32), axis=1))
+            message = [self._pairs_wanted(), "Received: a task of", fewest, "rows"]
+            assertions.append(tf.debugging.Assert(fewest > self.num_chunks, message))
+        return assertions
+
+    def _pairs_wanted(self):
+        return (
+            f"representation_loss={self.representation_loss!r} needs pairs: a task must have more support rows than "
+            f"num_chunks={self.num_chunks}, so that some chunk has two."
+        )
+
     def state_signature(self):
         key_size = sum(kernel.shape.num_elements() for kernel in key_kernels(self.key_backbone, self.key_hidden))
         head_size = self.head.kernel.shape[0] * self.way
@@ -233,137 +271,6 @@ def _check_arguments(way, num_chunks, representation_loss, hidden_units):
     for name, count in (("num_chunks", num_chunks), ("hidden_units", hidden_units)):
         if not isinstance(count, int) or count < 1:
             raise ValueError(f"`{name}` must be an int of at least 1. Received: {count!r}")
-
-
-# ---- m and d
-
-
-class GradientMLP(keras.layers.Layer):
-    """m(Z, .): three dense layers on the two features of each coordinate, [2, rows, P] -> [rows, P].
-
-    Coordinates are the last axis, so that a layer is one product of a small matrix with a long one.
-    """
-
-    def __init__(self, units, initializer, odd_start, **kwargs):
-        super().__init__(**kwargs)
-        draws = start_kernels(initializer, odd_start)
-        sizes = (2, units, units, 1)
-        self.kernels = [
-            self.add_weight(name=f"kernel_{i}", shape=shape, initializer=draw)
-            for i, (shape, draw) in enumerate(zip(zip(sizes, sizes[1:]), draws), start=1)
-        ]
-        self.biases = [
-            self.add_weight(name=f"bias_{i}", shape=(size, 1), initializer="zeros")
-            for i, size in enumerate(sizes[1:], start=1)
-        ]
-        self.built = True
-
-    def call(self, features):
-        h = tf.reshape(features, [2, -1])
-        for kernel, bias in zip(self.kernels[:-1], self.biases):
-            h = tf.nn.relu(tf.matmul(kernel, h, transpose_a=True) + bias)
-        outputs = tf.matmul(self.kernels[-1], h, transpose_a=True) + self.biases[-1]
-        return tf.reshape(outputs, tf.shape(features)[1:])
-
-
-class GradientLSTM(keras.layers.Layer):
-    """d(G, .): an LSTM over chunks and a dense layer on its last output, per coordinate: [2, chunks, P] -> [P].
-
-    Chunks without rows come first, and leave no trace: `occupied` [chunks] is 0 for them and 1 for the others.
-    """
-
-    def __init__(self, units, initializer, odd_start, **kwargs):
-        super().__init__(**kwargs)
-        first, middle, last = start_kernels(initializer, odd_start, gates=4)
-        self.kernel = self.add_weight(name="kernel", shape=(2, 4 * units), initializer=first)
-        self.recurrent = self.add_weight(name="recurrent", shape=(units, 4 * units), initializer=middle)
-        self.bias = self.add_weight(name="bias", shape=(4 * units, 1), initializer="zeros")
-        self.output_kernel = self.add_weight(name="output_kernel", shape=(units, 1), initializer=last)
-        self.output_bias = self.add_weight(name="output_bias", shape=(1, 1), initializer="zeros")
-        self.built = True
-
-    def call(self, features, occupied):
-        hidden = cell = None
-        for chunk in range(features.shape[1]):
-            gates = tf.matmul(self.kernel, features[:, chunk], transpose_a=True) + self.bias  # [4 * units, P]
-            if chunk > 0:
-                kept = occupied[chunk - 1]
-                gates += tf.matmul(kept * self.recurrent, hidden, transpose_a=True)
-                cell = kept * cell
-            i, f, u, o = tf.split(gates, 4, axis=0)
-            hidden, cell = lstm_state(i, f, o, u, cell)
-        return (tf.matmul(self.output_kernel, hidden, transpose_a=True) + self.output_bias)[0]
-
-
-def start_kernels(initializer, odd, gates=1):
-    """Initializers of the first kernel [2, units], a middle one [units, units] and the last one [units, 1].
-
-    `odd`: units come in two halves per gate, of which the second answers -g as the first answers g. The second feature of g
-    changes sign with it and the first does not; behind the first layer, -g exchanges the halves; the last layer subtracts
-    them. So the network begins as an odd function of the gradient.
-    """
-    fresh = [keras.initializers.get(initializer) for _ in range(3)]  # an initializer repeats its own draws
-    if not odd:
-        return fresh
-
-    def paired(draw, mirror):
-        def initialize(shape, dtype=None):
-            halves = tf.split(draw((shape[0], shape[1] // 2), dtype=dtype), gates, axis=1)
-            return tf.concat([part for half in halves for part in (half, mirror(half))], axis=1)
-
-        return initialize
-
-    def last(shape, dtype=None):
-        half = fresh[2](shape, dtype=dtype)[: shape[0] // 2]
-        return tf.concat([half, -half], axis=0)
-
-    return (
-        paired(fresh[0], lambda half: tf.concat([half[:1], -half[1:]], axis=0)),
-        paired(fresh[1], lambda half: tf.roll(half, half.shape[0] // 2, axis=0)),
-        last,
-    )
-
-
-def gradient_features(gradients, scale):
-    """[max(log|g| / k, -1), clip(e^k g, -1, 1)] of Andrychowicz et al. (2016): [...] -> [2, ...]."""
-    log = tf.maximum(tf.math.log(tf.abs(gradients) + LOG_EPSILON) / scale, -1)
-    return tf.stack([log, tf.clip_by_value(gradients * tf.exp(tf.cast(scale, gradients.dtype)), -1, 1)])
-
-
-# ---- losses on the support set
-
-
-def chunk_rows(usable, num_chunks):
-    """Which chunk each row is in, float [S, num_chunks]: usable rows in order, nearly equal sizes, empty chunks first."""
-    rank = tf.cumsum(tf.cast(usable, tf.int32), exclusive=True)
-    count = tf.cast(tf.reduce_sum(usable), tf.int32)
-    num_occupied = tf.minimum(num_chunks, count)
-    chunk = num_chunks - num_occupied + rank * num_occupied // tf.maximum(count, 1)
-    return tf.one_hot(chunk, num_chunks, dtype=usable.dtype) * usable[:, None]
-
-
-def row_losses(y, logits):
-    """Cross-entropy of each row; of class 0 for rows to ignore."""
-    labels = tf.where(episode.usable_rows(y, logits.shape[-1]), y, 0)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-
-
-def chunk_cross_entropy(_, logits, y, chunks):
-    """Sum over chunks of the mean cross-entropy of their rows."""
-    sizes = tf.reduce_sum(chunks, axis=0)
-    return tf.reduce_sum(tf.linalg.matvec(chunks, 1 / tf.maximum(sizes, 1)) * row_losses(y, logits))
-
-
-def pairwise_loss(keys, _, y, chunks):
-    """Sum over chunks of the mean over their pairs of d^2 for one class, max(0, MARGIN - d)^2 for two; d of keys [S, D]."""
-    together = tf.matmul(chunks, chunks, transpose_b=True)
-    pairs = together - tf.linalg.band_part(together, -1, 0)  # above the diagonal: each pair once
-    sizes = tf.reduce_sum(chunks, axis=0)
-    weights = tf.linalg.matvec(chunks, 1 / tf.maximum(sizes * (sizes - 1) / 2, 1))[:, None] * pairs
-    squares = tf.reduce_sum(tf.square(keys[:, None] - keys[None]), axis=-1)
-    distances = tf.sqrt(squares + LOG_EPSILON)  # its derivative is finite at 0
-    apart = tf.square(tf.maximum(MARGIN - distances, 0))
-    return tf.reduce_sum(weights * tf.where(y[:, None] == y[None], squares, apart))
 
 
 # ---- reading the memory
