@@ -132,7 +132,10 @@ def test_export_adapts_in_a_fresh_process(trained, tmp_path):
         ("--strategy=tpu", "strategy"),
         ("--config.dataset.name=mnist", "error: Unknown data set: expected one of"),
         ("--config.model.method=Mamba", "error: `config.model.method` must be one of"),
-        ("--config.train.way=2000", "error: `way` must be at most the number of classes, 1057"),
+        (
+            "--config.train.way=2000",
+            "cannot give the episodes of `config.train`: `way` must be at most the number of classes, 1057",
+        ),
     ],
 )
 def test_wrong_training_arguments_are_named_and_write_nothing(argument, message, tmp_path):
