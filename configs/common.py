@@ -53,9 +53,13 @@ def get_gradient_omniglot_config():
     config.model.backbone = "strided_conv4"
     config.model.backbone_options.statistics = "batch"
     config.outer.learning_rate = 3e-3
-    config.validation = {"way": 5, "shot": 1, "query": 1, "tasks": 32, "episodes": 640, "every": 500}
+    config.validation = {"way": 5, "shot": 1, "query": 5, "tasks": 32, "episodes": 640, "every": 500}
     config.evaluation.tasks = 25
-    config.evaluation.protocols = {"5way_1shot": {"way": 5, "shot": 1, "query": 1, "overrides": {}}}
+    config.evaluation.protocols = {
+        "5way_1shot": {"way": 5, "shot": 1, "query": 15, "overrides": {}},
+        # As the papers test: all queries, one per class, are normalized together.
+        "5way_1shot_transductive": {"way": 5, "shot": 1, "query": 1, "overrides": {"query_statistics": "queries"}},
+    }
     return config
 
 

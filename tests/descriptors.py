@@ -54,6 +54,7 @@ _MAML_STATE = {
 }
 
 _NORMS = ("block_1/norm_1", "norm_2", "norm_3", "norm_4")
+_SUPPORT_STATISTICS = {f"{norm}/support_{name}": (4,) for norm in _NORMS for name in ("mean", "variance")}
 _NORM_STATE = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
@@ -125,25 +126,51 @@ METHODS = [
     Method(
         "relation_network",
         lambda: zoo.RelationNetwork(zoo.backbones.relation_encoder(IMAGE_SHAPE, filters=4), way=WAY),
-        transductive=True,
+        transductive=False,
         variable_way=True,
         state={"class_maps": (WAY, 2, 2, 4), "class_counts": (WAY,)},
         trains_on_padding=True,
     ),
     Method(
+        "relation_network_transductive",
+        lambda: zoo.RelationNetwork(
+            zoo.backbones.relation_encoder(IMAGE_SHAPE, filters=4), way=WAY, evaluation="transductive"
+        ),
+        transductive=True,
+        variable_way=True,
+        state={"class_maps": (WAY, 2, 2, 4), "class_counts": (WAY,)},
+        trains_on_padding=True,
+        variant=True,
+    ),
+    Method(
         "maml",
         lambda: zoo.MAML(_backbone(statistics="batch"), way=WAY, num_inner_steps=2, inner_learning_rate=0.5),
+        transductive=False,
+        variable_way=False,
+        state={**_MAML_STATE, **_SUPPORT_STATISTICS},
+        trains_on_padding=False,
+    ),
+    Method(
+        "maml_transductive",
+        lambda: zoo.MAML(
+            _backbone(statistics="batch"),
+            way=WAY,
+            num_inner_steps=2,
+            inner_learning_rate=0.5,
+            query_statistics="queries",
+        ),
         transductive=True,
         variable_way=False,
         state=_MAML_STATE,
         trains_on_padding=False,
+        variant=True,
     ),
     Method(
         "fomaml",
         lambda: zoo.FOMAML(_backbone(statistics="batch"), way=WAY, num_inner_steps=2, inner_learning_rate=0.5),
-        transductive=True,
+        transductive=False,
         variable_way=False,
-        state=_MAML_STATE,
+        state={**_MAML_STATE, **_SUPPORT_STATISTICS},
         trains_on_padding=False,
         exact_gradient=False,
         variant=True,
@@ -151,18 +178,18 @@ METHODS = [
     Method(
         "anil",
         lambda: zoo.ANIL(_backbone(statistics="batch"), way=WAY, num_inner_steps=3, inner_learning_rate=0.5),
-        transductive=True,
+        transductive=False,
         variable_way=False,
-        state={"head/kernel": (4, WAY), "head/bias": (WAY,), "class_counts": (WAY,)},
+        state={"head/kernel": (4, WAY), "head/bias": (WAY,), "class_counts": (WAY,), **_SUPPORT_STATISTICS},
         trains_on_padding=False,
         variant=True,
     ),
     Method(
         "meta_sgd",
         lambda: zoo.MetaSGD(_backbone(statistics="batch"), way=WAY, inner_learning_rate=(0.1, 0.5)),
-        transductive=True,
+        transductive=False,
         variable_way=False,
-        state=_MAML_STATE,
+        state={**_MAML_STATE, **_SUPPORT_STATISTICS},
         trains_on_padding=False,
         variant=True,
     ),
@@ -174,6 +201,16 @@ METHODS = [
         state={**_REPTILE_STATE, "support_x": (6, *IMAGE_SHAPE), "support_usable": (6,)},
         trains_on_padding=True,
         exact_gradient=False,
+    ),
+    Method(
+        "reptile_by_support_statistics",
+        lambda: _reptile(evaluation="support"),
+        transductive=False,
+        variable_way=False,
+        state={**_REPTILE_STATE, **_SUPPORT_STATISTICS},
+        trains_on_padding=True,
+        exact_gradient=False,
+        variant=True,
     ),
     Method(
         "reptile_transductive",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.core.batch_norm import BatchNorm
+from zoo.core.batch_norm import BatchNorm, batch_statistics, given_statistics, recorded_statistics
 
 
 def second_order_slope(layer, x, w, direction):
@@ -110,6 +110,63 @@ def test_moving_averages_by_hand(shape):
 def test_unknown_statistics_are_refused():
     with pytest.raises(ValueError, match="`statistics` must be one of .* Received: statistics='moving'"):
         BatchNorm("moving")
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (3, 5, 5, 4)], ids=["dense", "fused"])
+def test_other_rows_are_normalized_by_recorded_statistics(shape):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the mean and the variance of the recorded rows."""
+    rng = np.random.default_rng(0)
+    layer = BatchNorm("batch")
+    rows, others = (tf.constant(rng.standard_normal(shape) * scale, tf.float32) for scale in (2, 3))
+    layer.build(shape)
+    layer.gamma.assign(rng.random(4))
+    layer.beta.assign(rng.random(4))
+    with recorded_statistics() as statistics:
+        recorded = layer(rows)
+    axes = tuple(range(len(shape) - 1))
+    mean, variance = rows.numpy().mean(axes), rows.numpy().var(axes)
+    np.testing.assert_allclose(statistics[layer][0], mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(statistics[layer][1], variance, rtol=1e-5)
+    with given_statistics(statistics):
+        outputs, again = layer(others), layer(rows)
+    expected = layer.gamma * (others - mean) / np.sqrt(variance + layer.epsilon) + layer.beta
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(again, recorded, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(recorded, layer(rows), rtol=1e-6)  # recording changes nothing
+
+
+def test_recorded_statistics_are_differentiated():
+    """The gradient of what they normalize, by the rows that they are of: fused, against the form written out in float64."""
+    rng = np.random.default_rng(0)
+    rows, others = rng.standard_normal((3, 5, 5, 4)), rng.standard_normal((2, 5, 5, 4))
+    gradients = []
+    for dtype in ("float32", "float64"):
+        layer, x, other = BatchNorm("batch", dtype=dtype), tf.constant(rows, dtype), tf.constant(others, dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            with recorded_statistics() as statistics:
+                loss = tf.reduce_sum(layer(x) ** 3)
+            with given_statistics(statistics):
+                loss += tf.reduce_sum(layer(other) ** 3)
+        gradients.append(tape.gradient(loss, x))
+    np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-3, atol=1e-3)
+
+
+def test_a_layer_called_twice_has_no_one_statistic():
+    layer = BatchNorm("batch")
+    with recorded_statistics():
+        layer(tf.ones([2, 3]))
+        with pytest.raises(ValueError, match="can be called once"):
+            layer(tf.ones([2, 3]))
+
+
+def test_batch_statistics_leave_the_averages():
+    layer, x = BatchNorm("running"), tf.constant(np.random.default_rng(0).standard_normal((8, 3)), tf.float32)
+    with batch_statistics():
+        outputs = layer(x)
+    np.testing.assert_allclose(np.mean(outputs, axis=0), 0, atol=1e-6)
+    np.testing.assert_array_equal(layer.moving_mean, 0)
+    assert not np.allclose(layer(x), outputs)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from tests import descriptors
 MAP_SHAPE = (5, 5, 2)
 
 
-def identity_model(map_shape=MAP_SHAPE, seed=0, way=3, **options):
+def identity_model(map_shape=MAP_SHAPE, seed=0, way=3, statistics="batch", **options):
     """On images that are maps already, with weights far from their start."""
     inputs = keras.Input(map_shape)
     backbone = keras.Model(inputs, keras.layers.Activation("linear")(inputs))
-    model = zoo.RelationNetwork(backbone, way=way, **options)
+    model = zoo.RelationNetwork(backbone, way=way, statistics=statistics, **options)
     rng = np.random.default_rng(seed)
     for variable in model.variables:
         if "moving" not in variable.path:
@@ -23,11 +23,10 @@ def identity_model(map_shape=MAP_SHAPE, seed=0, way=3, **options):
     return model
 
 
-def small_model(**options):
+def small_model(statistics="batch", **options):
     keras.utils.set_random_seed(0)
-    statistics = options.get("statistics", "batch")
     backbone = zoo.backbones.relation_encoder(descriptors.IMAGE_SHAPE, filters=4, statistics=statistics)
-    return zoo.RelationNetwork(backbone, **{"way": 3, **options})
+    return zoo.RelationNetwork(backbone, **{"way": 3, "statistics": statistics, **options})
 
 
 # ---- the reference: one task, float64, every pair of a class and a query written out
@@ -132,7 +131,7 @@ def test_answers_are_relations_in_proportion():
     x, _ = descriptors.episode(num_tasks=1, image_shape=MAP_SHAPE)
     logits = model(x)
     state = model.adapt(x["support_x"], x["support_y"])
-    r = tf.sigmoid(model.relate(state["class_maps"][0], x["query_x"][0]))
+    r = tf.sigmoid(model.relate(state["class_maps"], x["query_x"])[0])
     assert (tf.reduce_sum(r, axis=-1).numpy() != 1).all()
     np.testing.assert_allclose(tf.nn.softmax(logits[0]), r / tf.reduce_sum(r, axis=-1, keepdims=True), rtol=1e-5)
     np.testing.assert_array_equal(tf.argmax(logits[0], axis=-1), tf.argmax(r, axis=-1))
@@ -184,17 +183,6 @@ def test_the_gradient_is_taken_through_support_and_queries():
         assert (np.abs(gradient).max(axis=(0, 2, 3, 4)) > 0).all()
 
 
-def test_one_tape_around_the_map_gives_each_tasks_gradient():
-    model = small_model()
-    x, y = descriptors.episode(num_tasks=2)
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(model.task_objective(y, model(x, training=True)))
-    gradients = tape.gradient(loss, model.trainable_variables)
-    tasks = [model.compute_gradients({key: v[t : t + 1] for key, v in x.items()}, y[t : t + 1])[2] for t in range(2)]
-    for together, one, two in zip(gradients, *tasks):
-        np.testing.assert_allclose(together, (one + two) / 2, rtol=1e-3, atol=1e-6)
-
-
 # ---- pitfalls
 
 
@@ -218,18 +206,42 @@ def test_batch_statistics_are_transductive_and_running_ones_are_not():
         assert model.transductive == transductive
         assert np.allclose(alone, model(x)[:, :1], atol=1e-5) != transductive
     backbone = zoo.backbones.relation_encoder(descriptors.IMAGE_SHAPE, filters=4, statistics="running")
-    assert zoo.RelationNetwork(backbone, way=3).transductive  # by the relation module alone
+    assert zoo.RelationNetwork(backbone, way=3, statistics="batch").transductive  # by the relation module alone
 
 
-def test_support_and_queries_have_statistics_of_their_own():
-    """As in the authors' code: two calls of the encoder, also in training."""
+def test_training_normalizes_by_all_images_of_a_step():
     model = small_model(statistics="running")
-    x, _ = descriptors.episode(num_tasks=1, query=5)
+    x, _ = descriptors.episode(num_tasks=2, query=5)
     model(x, training=True)
-    moved = model.backbone.get_layer("block_1").norm.moving_mean.numpy()
-    conv = model.backbone.get_layer("block_1").conv
-    support, queries = (tf.reduce_mean(conv(x[name][0]), axis=[0, 1, 2]) for name in ("support_x", "query_x"))
-    np.testing.assert_allclose(moved, 0.9 * 0.1 * support + 0.1 * queries, rtol=1e-4)
+    images = tf.concat([x["support_x"], x["query_x"]], axis=1)
+    block = model.backbone.get_layer("block_1")
+    expected = 0.1 * tf.reduce_mean(block.conv(tf.reshape(images, [-1, *descriptors.IMAGE_SHAPE])), axis=[0, 1, 2])
+    np.testing.assert_allclose(block.norm.moving_mean, expected, rtol=1e-4)
+
+
+def test_averages_can_be_left_aside_for_the_published_protocol():
+    """evaluation="transductive" answers as the same weights without averages do, and moves no average."""
+    model, by_averages, without = (
+        identity_model(statistics=statistics, evaluation=evaluation)
+        for statistics, evaluation in (("running", "transductive"), ("running", "running"), ("batch", "running"))
+    )
+    before = [v.numpy() for v in model.variables]
+    x, _ = descriptors.episode(num_tasks=2, query=3, image_shape=MAP_SHAPE)
+    assert model.transductive and model.batch_norm_mode == "transductive"
+    np.testing.assert_allclose(model(x), without(x), rtol=1e-5, atol=1e-6)
+    assert not np.allclose(model(x), by_averages(x), atol=1e-3)
+    for variable, value in zip(model.variables, before):
+        np.testing.assert_array_equal(variable, value, err_msg=variable.path)
+
+
+@pytest.mark.parametrize("statistics", ["running", "batch"])
+def test_the_way_may_be_that_of_the_labels(statistics):
+    model = small_model(statistics=statistics, way=None)
+    named = small_model(statistics=statistics)
+    x, _ = descriptors.episode(num_tasks=2)
+    np.testing.assert_array_equal(model(x), named(x))
+    x["support_y"] = tf.where(x["support_y"] == 2, tf.constant(-1, tf.int64), x["support_y"])
+    assert model(x).shape[-1] == 2
 
 
 def test_an_absent_class_leaves_the_statistics_alone():
@@ -251,11 +263,9 @@ def test_no_weight_depends_on_the_way():
 
 
 def test_bad_options_are_named():
-    for option, value in (("reduce", "max"), ("loss", "hinge"), ("padding", "full")):
+    for option, value in (("reduce", "max"), ("loss", "hinge"), ("padding", "full"), ("evaluation", "all")):
         with pytest.raises(ValueError, match=f"`{option}` must be one of .* Received: {option}='{value}'"):
             small_model(**{option: value})
-    with pytest.raises(ValueError, match="`way` must be an int of at least 2. Received: way=None"):
-        small_model(way=None)
     with pytest.raises(ValueError, match="`backbone` must give maps"):
         zoo.RelationNetwork(zoo.backbones.conv4(descriptors.IMAGE_SHAPE, filters=4), way=3)
     with pytest.raises(ValueError, match="Maps must be at least 3 x 3"):

@@ -60,6 +60,12 @@ def test_overrides_change_the_model_and_not_the_weights(folder):
         np.testing.assert_array_equal(one, other)
 
 
+def test_an_override_may_be_younger_than_the_preset(folder):
+    """An argument that the method has and the preset's config does not, since it was written before there was one."""
+    edited(folder, lambda content: content["model"]["config"].pop("query_statistics"))
+    assert zoo.from_preset(folder, query_statistics="queries").transductive
+
+
 def test_unknown_names_and_overrides_are_named(folder):
     with pytest.raises(ValueError, match="Expected the name of a preset .* Received: 'resnet'"):
         zoo.from_preset("resnet")

@@ -7,7 +7,7 @@ from zoo.core.image_block import ImageBlock
 
 
 def relation_encoder(
-    input_shape=(28, 28, 1), filters=64, statistics="batch", momentum=0.9, epsilon=1e-3, name="relation_encoder"
+    input_shape=(28, 28, 1), filters=64, statistics="running", momentum=0.9, epsilon=1e-3, name="relation_encoder"
 ):
     """Encoder of Sung et al. (2018): 2 x [conv 3x3 without padding, BatchNorm, ReLU, max-pool 2], 2 x [conv 3x3, BatchNorm, ReLU].
 
@@ -16,7 +16,7 @@ def relation_encoder(
     Args:
         input_shape: (height, width, channels), height and width at least 10.
         filters: channels of every block; 64 in the paper.
-        statistics: "batch" in the authors' code, training and test, or "running"; see `zoo.BatchNorm`.
+        statistics: "running", or "batch" as in the authors' code, training and test; see `zoo.BatchNorm`.
         momentum, epsilon: of BatchNorm too.
         name: name of the Keras model.
 

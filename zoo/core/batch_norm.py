@@ -1,9 +1,55 @@
 """Batch normalization whose second derivative is right."""
 
+import contextlib
+import contextvars
+
 import keras
 import tensorflow as tf
 
 STATISTICS = ("running", "batch")
+
+# What the layers are asked to do with statistics while a network is called, see the three functions below.
+_RECORDED = contextvars.ContextVar("recorded", default=None)
+_GIVEN = contextvars.ContextVar("given", default=None)
+_OF_BATCH = contextvars.ContextVar("of_batch", default=False)
+
+
+@contextlib.contextmanager
+def recorded_statistics():
+    """Context in which every BatchNorm normalizes by its batch; yields a dict, layer -> (mean [C], variance [C]) it used.
+
+    The statistics can be differentiated. A call of the network that is given them normalizes other images as these were:
+
+        with recorded_statistics() as statistics:
+            network(support_x)
+        with given_statistics(statistics):
+            network(query_x)
+
+    Raises:
+        ValueError: in the context, for a layer that is called twice: it would have two statistics.
+    """
+    statistics = {}
+    with _set(_RECORDED, statistics):
+        yield statistics
+
+
+def given_statistics(statistics):
+    """Context in which each BatchNorm normalizes by the (mean, variance) that the dict has for it."""
+    return _set(_GIVEN, statistics)
+
+
+def batch_statistics():
+    """Context in which every BatchNorm normalizes by its batch, as in training, and leaves its averages as they are."""
+    return _set(_OF_BATCH, True)
+
+
+@contextlib.contextmanager
+def _set(variable, value):
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
 
 
 @keras.saving.register_keras_serializable("metazoa")
@@ -18,7 +64,8 @@ class BatchNorm(keras.layers.Layer):
 
     Args:
         statistics: "running": batch statistics in training, moving averages at inference. "batch": the statistics of the
-            batch always, in training and at inference, and no moving averages: a model that contains it is transductive.
+            batch always, in training and at inference, and no moving averages: queries asked together then change each
+            other's answers, unless the method has them normalized by other statistics (`given_statistics`).
         momentum: weight of the old moving average, from 0 to 1 (PyTorch's momentum is 1 minus this).
         epsilon: added to the variance.
         center, scale: whether beta and gamma exist.
@@ -50,8 +97,8 @@ class BatchNorm(keras.layers.Layer):
         gamma, beta = self.scale_and_offset(x.dtype)
         if self.uses_averages(training):
             return self._normalize_by_averages(x, gamma, beta)
-        outputs, mean, variance = self._normalize(x, gamma, beta)
-        self.update_averages(mean, variance)
+        outputs, mean, variance, count = self._normalize(x, gamma, beta)
+        self.keep_statistics(mean, variance, count)
         return outputs
 
     def scale_and_offset(self, dtype):
@@ -61,38 +108,50 @@ class BatchNorm(keras.layers.Layer):
         return gamma, beta
 
     def uses_averages(self, training):
-        """Whether a call normalizes by the moving averages, and not by the statistics of its batch."""
-        return self.statistics == "running" and not training
+        """Whether a call normalizes by statistics that are there, moving averages or given ones, and not by those of its batch."""
+        if _GIVEN.get() is not None:
+            return True
+        of_batch = training or _OF_BATCH.get() or _RECORDED.get() is not None
+        return self.statistics == "running" and not of_batch
 
     def averages(self, dtype):
-        """Moving averages of mean and variance."""
-        return tf.cast(self.moving_mean, dtype), tf.cast(self.moving_variance, dtype)
+        """The mean and the variance that are there."""
+        mean, variance = _GIVEN.get()[self] if _GIVEN.get() is not None else (self.moving_mean, self.moving_variance)
+        return tf.cast(mean, dtype), tf.cast(variance, dtype)
 
-    def update_averages(self, mean, variance):
-        """Moves the averages towards the mean and the unbiased variance of a batch, if the layer keeps any."""
-        if self.statistics == "running":
-            for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+    def keep_statistics(self, mean, variance, count):
+        """Records the statistics of a batch of `count` values per channel where asked to, else moves the averages towards them."""
+        recorded = _RECORDED.get()
+        if recorded is not None:
+            if self in recorded:
+                raise ValueError(
+                    f"A BatchNorm whose statistics are kept can be called once. Received: {self.path} again"
+                )
+            recorded[self] = mean, variance
+        elif self.statistics == "running" and not _OF_BATCH.get():
+            unbiased = variance * count / tf.maximum(count - 1, 1)
+            for average, value in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
                 value = tf.cast(tf.stop_gradient(value), average.dtype)
                 average.assign(average * self.momentum + value * (1.0 - self.momentum))
 
     def _normalize_by_averages(self, x, gamma, beta):
         mean, variance = self.averages(x.dtype)
-        if _is_fusible(x):
+        if _is_fusible(x) and _GIVEN.get() is None:  # the op has no derivative by mean and variance
             return tf.compat.v1.nn.fused_batch_norm(
                 x, gamma, beta, mean, variance, epsilon=self.epsilon, is_training=False
             )[0]
-        return (x - mean) * (gamma * tf.math.rsqrt(variance + self.epsilon)) + beta
+        factor = gamma * tf.math.rsqrt(variance + self.epsilon)
+        return x * factor + (beta - mean * factor)
 
     def _normalize(self, x, gamma, beta):
-        """(outputs, mean, unbiased variance) by the statistics of the batch."""
+        """(outputs, mean, variance, number of values per channel) by the statistics of the batch."""
+        count = tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
         if _is_fusible(x):
-            return fused_batch_norm(x, gamma, beta, self.epsilon)
+            return *fused_batch_norm(x, gamma, beta, self.epsilon, _RECORDED.get() is not None), count
         axes = list(range(x.shape.rank - 1))
         mean = tf.reduce_mean(x, axes)
         variance = tf.reduce_mean(tf.square(x - mean), axes)
-        outputs = gamma * (x - mean) * tf.math.rsqrt(variance + self.epsilon) + beta
-        count = tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
-        return outputs, mean, variance * count / tf.maximum(count - 1, 1)
+        return gamma * (x - mean) * tf.math.rsqrt(variance + self.epsilon) + beta, mean, variance, count
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -112,14 +171,15 @@ def _is_fusible(x):
     return x.dtype == tf.float32 and x.shape.rank == 4
 
 
-def fused_batch_norm(x, gamma, beta, epsilon):
-    """Normalizes float32 [B, H, W, C] by its own statistics: (outputs, mean [C], unbiased variance [C]).
+def fused_batch_norm(x, gamma, beta, epsilon, differentiable_statistics=False):
+    """Normalizes float32 [B, H, W, C] by its own statistics: (outputs, mean [C], variance [C]).
 
     TensorFlow's fused op with derivatives of first and second order in closed form. Its own second derivative is right
-    too, but recomputes the first one out of some fifty elementwise ops. Mean and variance are constants to a gradient.
-    With x^ the normalized input, r = 1 / sqrt(variance + epsilon) and P(v) = v - mean(v) - x^ mean(v x^):
+    too, but recomputes the first one out of some fifty elementwise ops. Mean and variance are constants to a gradient
+    unless `differentiable_statistics`. With x^ the normalized input, r = 1 / sqrt(variance + epsilon), n values per channel
+    and P(v) = v - mean(v) - x^ mean(v x^):
 
-        first order     dx = gamma r P(dy),    dgamma = sum dy x^,    dbeta = sum dy
+        first order     dx = gamma r P(dy) + (dmean + 2 (x - mean) dvariance) / n,    dgamma = sum dy x^,    dbeta = sum dy
         second order    see `_second_order`
 
     Raises:
@@ -128,20 +188,26 @@ def fused_batch_norm(x, gamma, beta, epsilon):
 
     @tf.custom_gradient
     def normalize(x, gamma, beta):
-        outputs, mean, variance, *reserved = tf.raw_ops.FusedBatchNormV3(
+        outputs, mean, unbiased, *reserved = tf.raw_ops.FusedBatchNormV3(
             x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
         )
-
         count = tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
-        r = tf.math.rsqrt(variance * (count - 1) / count + epsilon)  # the op's variance is the unbiased one
+        variance = unbiased * (count - 1) / count
+        r = tf.math.rsqrt(variance + epsilon)
 
-        def gradient(dy, *_):
-            return _first_order(dy, x, gamma, mean, r, reserved, epsilon)
+        def gradient(dy, dmean, dvariance):
+            dx, dgamma, dbeta = _first_order(dy, x, gamma, mean, r, reserved, epsilon)
+            if differentiable_statistics:
+                centred = x - tf.reduce_mean(x, [0, 1, 2])
+                dx += (dmean + 2 * centred * dvariance) / count
+            return dx, dgamma, dbeta
 
         return (outputs, mean, variance), gradient
 
     outputs, mean, variance = normalize(x, gamma, beta)
-    return outputs, tf.stop_gradient(mean), tf.stop_gradient(variance)
+    if not differentiable_statistics:
+        mean, variance = tf.stop_gradient(mean), tf.stop_gradient(variance)
+    return outputs, mean, variance
 
 
 def _first_order(dy, x, gamma, mean, r, reserved, epsilon):

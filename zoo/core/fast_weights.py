@@ -1,10 +1,12 @@
 """Methods whose adapted model is the network itself under other weights."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
 from zoo.core import episode
-from zoo.core.batch_norm import BatchNorm
+from zoo.core.batch_norm import BatchNorm, given_statistics, recorded_statistics
 from zoo.core.row_order import class_balanced_order
 from zoo.core.taskwise import TaskwiseModel, usable_support
 
@@ -49,6 +51,37 @@ class FastWeightsModel(TaskwiseModel):
 
     def _norm_layers(self):
         return [layer for layer in self.network._flatten_layers() if isinstance(layer, BatchNorm)]
+
+    # ---- what a query is normalized by
+
+    @property
+    def keeps_support_statistics(self):
+        """Whether the task state holds the statistics of the support set, which the queries are normalized by."""
+        return self.batch_norm_mode == "support"
+
+    def _statistics_names(self):
+        """(layer, names of its mean and variance in the task state) of every BatchNorm of the network."""
+        return [
+            (layer, [f"{layer.path}/support_{name}" for name in ("mean", "variance")]) for layer in self._norm_layers()
+        ]
+
+    def named_statistics(self, recorded):
+        """Recorded statistics as entries of the task state."""
+        return {name: value for layer, names in self._statistics_names() for name, value in zip(names, recorded[layer])}
+
+    def support_statistics(self, theta, x, training=False):
+        """Mean and variance that each BatchNorm finds in support rows [S, ...] under `theta`, as entries of the task state."""
+        if not self.keeps_support_statistics:
+            return {}
+        with recorded_statistics() as recorded:
+            self.forward(theta, x, training)
+        return self.named_statistics(recorded)
+
+    def as_support(self, task_state):
+        """Context in which the network normalizes as it did the support set, where the state says how."""
+        if not self.keeps_support_statistics:
+            return contextlib.nullcontext()
+        return given_statistics({layer: [task_state[n] for n in names] for layer, names in self._statistics_names()})
 
     # ---- the weights that adapt
 
@@ -109,10 +142,15 @@ class FastWeightsModel(TaskwiseModel):
         return episode.mask_absent_classes(outputs[None], task_state["class_counts"][None])[0]
 
     def predict_task(self, task_state, query_x, training=False):
-        return self.masked(self.forward(task_state, query_x, training), task_state)
+        with self.as_support(task_state):
+            outputs = self.forward(task_state, query_x, training)
+        return self.masked(outputs, task_state)
 
     def state_signature(self):
         signature = {v.path: tf.TensorSpec(v.shape, self.compute_dtype) for v in self.fast_variables()}
+        if self.keeps_support_statistics:
+            for layer, names in self._statistics_names():
+                signature.update({name: tf.TensorSpec(layer.channels, self.compute_dtype) for name in names})
         if self.target_size is None:
             signature["class_counts"] = tf.TensorSpec([self.way], self.compute_dtype)
         return signature

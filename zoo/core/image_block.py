@@ -72,7 +72,7 @@ class ImageBlock(keras.layers.Layer):
             mean, variance = self.norm.averages(exact)
         else:
             mean, variance, count = self._moments(tf.cast(x, exact), kernel)
-            self.norm.update_averages(mean, variance * count / tf.maximum(count - 1, 1))
+            self.norm.keep_statistics(mean, variance, count)
         gamma, beta = self.norm.scale_and_offset(exact)
         factor = gamma * tf.math.rsqrt(variance + self.norm.epsilon)
         x = self._convolve(x, tf.cast(kernel * factor, x.dtype))

@@ -5,15 +5,18 @@ import tensorflow as tf
 
 from zoo.backbones.relation import conv_initializer
 from zoo.core import episode
-from zoo.core.batch_norm import BatchNorm
-from zoo.core.taskwise import TaskwiseModel, usable_support
+from zoo.core.batch_norm import BatchNorm, batch_statistics
+from zoo.core.embedding import EmbeddingModel
+from zoo.core.few_shot_model import flatten_tasks, unflatten_tasks
+from zoo.core.taskwise import map_tasks, usable_support
 
 REDUCTIONS = ("sum", "mean")
 LOSSES = ("mse", "cross_entropy")
+EVALUATIONS = ("running", "transductive")
 
 
 @keras.saving.register_keras_serializable("metazoa")
-class RelationNetwork(TaskwiseModel):
+class RelationNetwork(EmbeddingModel):
     """Relation Network: a second network learns to compare a query with a class.
 
     Sung, Yang, Zhang, Xiang, Torr, Hospedales: Learning to Compare: Relation Network for Few-Shot Learning, CVPR 2018,
@@ -29,23 +32,27 @@ class RelationNetwork(TaskwiseModel):
     probability: r was trained as a regression. With `loss="cross_entropy"` they are g before its sigmoid, and calibrated.
 
     Task state: `class_maps` float32 [T, way, h, w, C], `class_counts` float32 [T, way].
-    Transductive with batch statistics, as in the authors' code: relations depend on the other queries, and on how many.
+    Not transductive: in training BatchNorm normalizes by the images and pairs of a step, at inference by its running averages.
+    Transductive with evaluation="transductive" or batch statistics, as in the authors' code: each task is normalized by its
+    own queries, and a relation depends on the other queries asked with it, and on how many.
 
-    Differs from the paper: nothing in the model. The authors' code clips the norm of the gradient to 0.5, once for f and
+    Differs from the paper: what BatchNorm does at inference, and in training support and queries of all tasks share a batch,
+    where the authors' code has one for each. It clips the norm of the gradient to 0.5, once for f and
     once for g, and trains 1,000,000 episodes; both are left to the optimizer and the config.
 
     Args:
         backbone: keras.Model, images [B, *input_shape] -> maps [B, h, w, C], `relation_encoder` in the paper.
-        way: classes per task. No weight depends on it: a trained model can be built again with another one.
-        reduce: "sum" (the paper's) or "mean" over the support images of a class. After training with a sum, another shot
-            gives maps of another size; with the mean a 1-shot model can be asked with 5 shots.
+        way: classes per task that it answers for; None takes the highest support label of the batch plus one.
+        reduce: "sum" (the paper's) or "mean" over the support images of a class. A sum must be asked with the shot of its
+            training: others give maps of another size. With the mean a 1-shot model gains from 5 shots.
         loss: "mse" (the paper's) or "cross_entropy" of a softmax over the classes.
-        statistics: of the BatchNorm in g, "batch" (the authors' code) or "running"; the backbone has its own.
+        statistics: of the BatchNorm in g, "running" or "batch"; the backbone has its own.
+        evaluation: "running" or "transductive" (the authors' code), see above.
         padding: of the convolutions in g, "same" (the authors' code for Omniglot) or "valid" (for miniImageNet).
         hidden_size: units of the first dense layer.
 
     Raises:
-        ValueError: for an unknown option, without `way`, for a backbone that gives no maps or, with valid padding, maps
+        ValueError: for an unknown option, for a backbone that gives no maps or, with valid padding, maps
             that are too small; for inputs of a wrong rank, shape or dtype.
 
     Example:
@@ -64,21 +71,21 @@ class RelationNetwork(TaskwiseModel):
     def __init__(
         self,
         backbone,
-        way,
+        way=None,
         reduce="sum",
         loss="mse",
-        statistics="batch",
+        statistics="running",
         padding="same",
         hidden_size=8,
+        evaluation="running",
         **kwargs,
     ):
         super().__init__(backbone, way=way, **kwargs)
-        if way is None:
-            raise ValueError("`way` must be an int of at least 2. Received: way=None")
         for name, value, values in (
             ("reduce", reduce, REDUCTIONS),
             ("loss", loss, LOSSES),
             ("padding", padding, ("same", "valid")),
+            ("evaluation", evaluation, EVALUATIONS),
         ):
             if value not in values:
                 raise ValueError(f"`{name}` must be one of {values}. Received: {name}={value!r}")
@@ -89,6 +96,7 @@ class RelationNetwork(TaskwiseModel):
         self.statistics = statistics
         self.padding = padding
         self.hidden_size = hidden_size
+        self.evaluation = evaluation
         map_shape = backbone.output_shape[1:]
         # A convolution of concat(C_n, f) is the sum of one of C_n and one of f: Q + way of them in place of Q * way.
         self.class_conv = _conv(map_shape[-1], padding, "class_conv")
@@ -110,40 +118,80 @@ class RelationNetwork(TaskwiseModel):
         score = keras.layers.Dense(1, use_bias=self.training_loss == "mse", name="relation_dense_2", **options)
         return keras.Model(pair, score(hidden(keras.layers.Flatten()(x))), name="relation")
 
-    # ---- one task
+    @property
+    def batch_norm_mode(self):
+        mode = super().batch_norm_mode
+        return "transductive" if mode == "running" and self.evaluation == "transductive" else mode
 
-    def adapt_task(self, support_x, support_y, training=False):
-        x, y, weights = usable_support(support_x, support_y, episode.usable_rows(support_y, self.way))
-        labels = episode.one_hot(y, self.way, x.dtype) * weights[:, None]  # [S, way]
-        counts = tf.reduce_sum(labels, axis=0)  # [way]
-        class_maps = tf.einsum("sn,shwc->nhwc", labels, self.backbone(x, training=training))
+    # ---- the two networks
+
+    def adapt_embeddings(self, embeddings, support_y, training=False):
+        return self._class_maps(embeddings, support_y, self.num_ways(support_y))
+
+    def _class_maps(self, embeddings, support_y, way):
+        labels = episode.one_hot(support_y, way, embeddings.dtype)  # [T, S, way]
+        counts = tf.reduce_sum(labels, axis=1)  # [T, way]
+        class_maps = tf.einsum("tsn,tshwc->tnhwc", labels, embeddings)
         if self.reduce == "mean":
-            class_maps /= tf.maximum(counts, 1)[:, None, None, None]
+            class_maps /= tf.maximum(counts, 1)[..., None, None, None]
         return {"class_maps": class_maps, "class_counts": counts}
 
-    def predict_task(self, task_state, query_x, training=False):
-        class_maps, counts = task_state["class_maps"], task_state["class_counts"]
-        # Classes without support are left out, since batch statistics would see them; if all are, none is.
-        present = tf.logical_or(counts > 0, tf.reduce_all(counts == 0))  # [way]
-        present_maps = tf.ensure_shape(tf.boolean_mask(class_maps, present), [None, *class_maps.shape[1:]])
-        scores = self.relate(present_maps, self.backbone(query_x, training=training), training)  # [Q, present]
-        position = tf.maximum(tf.cumsum(tf.cast(present, tf.int32)) - 1, 0)
-        scores = tf.gather(scores, position, axis=1)  # [Q, way]
-        logits = tf.math.log_sigmoid(scores) if self.training_loss == "mse" else scores
-        return episode.mask_absent_classes(logits[None], counts[None])[0]
+    def predict_embeddings(self, task_state, query_embeddings, training=False):
+        scores = self.relate(task_state["class_maps"], query_embeddings, training)
+        return self._logits(scores, task_state["class_counts"])
 
     def relate(self, class_maps, query_maps, training=False):
-        """g before its sigmoid for every query and class: [n, h, w, C], [Q, h, w, C] -> [Q, n]."""
-        pairs = self.class_conv(class_maps)[None] + self.query_conv(query_maps)[:, None]  # [Q, n, h, w, C]
-        scores = self.relation(tf.reshape(pairs, [-1, *pairs.shape[2:]]), training=training)
-        return tf.reshape(scores, tf.shape(pairs)[:2])
+        """g before its sigmoid for every query and class: [T, n, h, w, C], [T, Q, h, w, C] -> [T, Q, n]."""
+        classes, queries = (
+            unflatten_tasks(conv(flatten_tasks(maps)), maps)
+            for conv, maps in ((self.class_conv, class_maps), (self.query_conv, query_maps))
+        )
+        pairs = classes[:, None] + queries[:, :, None]  # [T, Q, n, h, w, C]
+        scores = self.relation(tf.reshape(pairs, [-1, *pairs.shape[3:]]), training=training)
+        return tf.reshape(scores, tf.shape(pairs)[:3])
+
+    def _logits(self, scores, counts):
+        logits = tf.math.log_sigmoid(scores) if self.training_loss == "mse" else scores
+        return episode.mask_absent_classes(logits, counts)
+
+    # ---- transductive inference: every task by its own statistics, which no padded row and no absent class may enter
+
+    def adapt(self, support_x, support_y, training=False):
+        if training or not self.transductive:
+            return super().adapt(support_x, support_y, training)
+        self.check_support(support_x, support_y)
+        way = self.num_ways(support_y)
+        return map_tasks(lambda task: self._adapt_alone(*task, way), (support_x, support_y), self.state_signature())
+
+    def predict_with(self, task_state, query_x, training=False):
+        if training or not self.transductive:
+            return super().predict_with(task_state, query_x, training)
+        outputs = tf.TensorSpec([None, self.way], self.compute_dtype)
+        return map_tasks(lambda task: self._predict_alone(*task), (task_state, query_x), outputs)
+
+    def _adapt_alone(self, support_x, support_y, way):
+        x, y, weights = usable_support(support_x, support_y, episode.usable_rows(support_y, self.way))
+        with batch_statistics():
+            embeddings = self.embed(x[None])
+        state = self._class_maps(embeddings, tf.where(weights > 0, y, episode.PADDING_LABEL)[None], way)
+        return {name: value[0] for name, value in state.items()}
+
+    def _predict_alone(self, state, query_x):
+        class_maps, counts = state["class_maps"], state["class_counts"]
+        present = tf.logical_or(counts > 0, tf.reduce_all(counts == 0))  # [way]
+        present_maps = tf.ensure_shape(tf.boolean_mask(class_maps, present), [None, *class_maps.shape[1:]])
+        with batch_statistics():
+            scores = self.relate(present_maps[None], self.embed(query_x[None]))[0]  # [Q, present]
+        position = tf.maximum(tf.cumsum(tf.cast(present, tf.int32)) - 1, 0)
+        return self._logits(tf.gather(scores, position, axis=1)[None], counts[None])[0]
 
     # ---- all tasks
 
     def task_objective(self, y, outputs):
         if self.training_loss == "cross_entropy":
             return super().task_objective(y, outputs)
-        errors = tf.math.squared_difference(tf.exp(outputs), episode.one_hot(y, self.way, outputs.dtype))  # [T, Q, way]
+        same = episode.one_hot(y, tf.shape(outputs)[-1], outputs.dtype)  # [T, Q, way]
+        errors = tf.math.squared_difference(tf.exp(outputs), same)
         return episode.mean_over_usable(tf.reduce_mean(errors, axis=-1), y)
 
     def state_signature(self):
@@ -160,6 +208,7 @@ class RelationNetwork(TaskwiseModel):
             "statistics": self.statistics,
             "padding": self.padding,
             "hidden_size": self.hidden_size,
+            "evaluation": self.evaluation,
         }
 
 

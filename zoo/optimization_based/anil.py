@@ -2,6 +2,7 @@
 
 import keras
 
+from zoo.core.batch_norm import recorded_statistics
 from zoo.optimization_based.maml import MAML
 
 
@@ -18,8 +19,8 @@ class ANIL(MAML):
     The body's features of the support set are computed once, whatever k is; the outer gradient goes through all of it,
     second derivatives included.
 
-    Task state: `head/kernel` float32 [T, D, way], `head/bias` float32 [T, way], `class_counts` float32 [T, way] for
-    classification. Arguments, errors and transductive or not: as in `MAML`; `adapt_norm` is without effect.
+    Task state: `head/kernel` float32 [T, D, way], `head/bias` float32 [T, way], and the statistics and `class_counts` of
+    `MAML`. Arguments, errors and transductive or not: as in `MAML`; `adapt_norm` is without effect.
     Differs from the paper: nothing; alpha multiplies the gradient of the mean loss, see `MAML`.
 
     Example:
@@ -31,11 +32,16 @@ class ANIL(MAML):
     def fast_variables(self):
         return self.network.get_layer("head").trainable_variables
 
-    def _descend(self, theta, x, y, weights, num_steps, unroll):
-        return super()._descend(theta, self._features(x, training=unroll), y, weights, num_steps, unroll)
+    def _adapted(self, x, y, weights, num_steps, training):
+        with recorded_statistics() as recorded:
+            features = self._features(x, training)
+        head = self._descend(self.initial_weights(), features, y, weights, num_steps, unroll=training)
+        return {**head, **(self.named_statistics(recorded) if self.keeps_support_statistics else {})}
 
     def predict_task(self, task_state, query_x, training=False):
-        return super().predict_task(task_state, self._features(query_x, training), training)
+        with self.as_support(task_state):
+            features = self._features(query_x, training)
+        return self.masked(self.forward(task_state, features, training), task_state)
 
     def _features(self, x, training):
         """The body's output [rows, D]."""

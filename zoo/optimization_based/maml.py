@@ -6,6 +6,8 @@ import tensorflow as tf
 from zoo.core import gradients
 from zoo.core.fast_weights import FastWeightsModel
 
+QUERY_STATISTICS = ("support", "queries")
+
 
 @keras.saving.register_keras_serializable("metazoa")
 class MAML(FastWeightsModel):
@@ -20,12 +22,18 @@ class MAML(FastWeightsModel):
 
     The outer gradient goes through all k steps, second derivatives included.
 
-    Task state: the fast weights, one float32 [T, *shape] per adapted variable, under the variable's path;
-    `class_counts` float32 [T, way] for classification.
-    Transductive with a backbone of batch statistics, as published: the answer to a query depends on its neighbours.
+    BatchNorm takes the statistics of the support set in the inner steps. A query is normalized by those of the support set
+    under theta_k, in training as at inference, so that it can be asked alone.
 
-    Differs from the paper: alpha multiplies the gradient of the mean loss. The paper's code sums over classes, so its
-    alpha of 0.4 at 5-way is `inner_learning_rate=2.0` here (0.1 at 20-way: 2.0; 0.01 at 5-way miniImageNet: 0.05).
+    Task state: the fast weights, one float32 [T, *shape] per adapted variable, under the variable's path; `support_mean` and
+    `support_variance` float32 [T, channels] of each BatchNorm, under the layer's path; `class_counts` float32 [T, way] for
+    classification.
+    Not transductive. With `query_statistics="queries"` and BatchNorm in the backbone it is, as published: queries are
+    normalized by their own statistics, and a query alone is answered at chance.
+
+    Differs from the paper: whose statistics a query is normalized by, see `query_statistics`. alpha multiplies the gradient
+    of the mean loss. The paper's code sums over classes, so its alpha of 0.4 at 5-way is `inner_learning_rate=2.0` here (0.1
+    at 20-way: 2.0; 0.01 at 5-way miniImageNet: 0.05).
 
     Args:
         backbone: keras.Model, inputs [B, *input_shape] -> features [B, D]. A dense layer on top is added here.
@@ -39,10 +47,12 @@ class MAML(FastWeightsModel):
         head_initializer: Keras initializer of the dense layer's kernel, as a name or its config.
         padded_support: whether training episodes may hold padded support rows (shots drawn from a range). Taking them out
             makes shapes dynamic and the second-order graph twice as large, so it is asked for; inference always does it.
+        query_statistics: whose mean and variance BatchNorm normalizes a query by: "support", or "queries", those that are
+            asked together, as in the paper. A model trained with the one can be asked with the other.
 
     Raises:
-        ValueError: unless exactly one of `way` and `target_size` is given; for step counts below 0; for inputs of a wrong
-            rank, shape or dtype.
+        ValueError: unless exactly one of `way` and `target_size` is given; for step counts below 0; for unknown
+            `query_statistics`; for inputs of a wrong rank, shape or dtype.
 
     Example:
 
@@ -67,8 +77,12 @@ class MAML(FastWeightsModel):
         adapt_norm=False,
         head_initializer="glorot_uniform",
         padded_support=False,
+        query_statistics="support",
         **kwargs,
     ):
+        if query_statistics not in QUERY_STATISTICS:
+            raise ValueError(f"`query_statistics` must be one of {QUERY_STATISTICS}. Received: {query_statistics!r}")
+        self.query_statistics = query_statistics
         super().__init__(backbone, way=way, target_size=target_size, head_initializer=head_initializer, **kwargs)
         for name, steps in (("num_inner_steps", num_inner_steps), ("num_inner_steps_test", num_inner_steps_test or 0)):
             if not isinstance(steps, int) or steps < 0:
@@ -78,6 +92,11 @@ class MAML(FastWeightsModel):
         self.inner_learning_rate = inner_learning_rate
         self.adapt_norm = adapt_norm
         self.padded_support = padded_support
+
+    @property
+    def batch_norm_mode(self):
+        mode = super().batch_norm_mode
+        return "support" if mode == "transductive" and self.query_statistics == "support" else mode
 
     # ---- the inner loop
 
@@ -89,8 +108,12 @@ class MAML(FastWeightsModel):
         num_steps = self.num_inner_steps if training else self.num_inner_steps_test
         may_be_padded = self.padded_support or not training
         support = self.weighted_support(support_x, support_y, may_be_padded)
-        theta = self._descend(self.initial_weights(), *support, num_steps, unroll=training)
-        return self.with_class_counts(theta, support_y)
+        return self.with_class_counts(self._adapted(*support, num_steps, training), support_y)
+
+    def _adapted(self, x, y, weights, num_steps, training):
+        """theta_k of one task, and the statistics of its support rows under it."""
+        theta = self._descend(self.initial_weights(), x, y, weights, num_steps, unroll=training)
+        return {**theta, **self.support_statistics(theta, x, training)}
 
     def _descend(self, theta, x, y, weights, num_steps, unroll):
         """theta_k from theta_0 by k inner steps on one task."""
@@ -134,4 +157,5 @@ class MAML(FastWeightsModel):
             "inner_learning_rate": self.inner_learning_rate,
             "adapt_norm": self.adapt_norm,
             "padded_support": self.padded_support,
+            "query_statistics": self.query_statistics,
         }

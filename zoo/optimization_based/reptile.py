@@ -8,7 +8,7 @@ from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.taskwise import map_tasks
 
 INNER_OPTIMIZERS = ("adam", "sgd")
-EVALUATIONS = ("support+one", "transductive")
+EVALUATIONS = ("support+one", "support", "transductive")
 _BETA_2, _EPSILON = 0.999, 1e-8  # of the inner Adam, whose beta_1 is 0
 
 
@@ -118,6 +118,9 @@ class Reptile(FastWeightsModel):
     def adapt_task(self, support_x, support_y, training=False):
         phi, _ = self._train_on_task(support_x, support_y, training)
         state = self.with_class_counts(phi, support_y)
+        if self.keeps_support_statistics:
+            x, _, _ = self.weighted_support(support_x, support_y)
+            return {**state, **self.support_statistics(phi, x)}
         if not self._asks_with_support:
             return state
         usable = episode.usable_rows(support_y, self.way) if self.target_size is None else tf.ones_like(support_y[:, 0])

@@ -9,6 +9,7 @@ classes of Keras and of this zoo are made, and Lambda layers are refused.
 """
 
 import contextlib
+import inspect
 import json
 import math
 import pathlib
@@ -98,9 +99,10 @@ def build_model(serialized, max_weights=_MAX_WEIGHTS, **overrides):
     """An untrained model from its Keras config, with the checks of `from_preset`."""
     _check_root(serialized)
     _check_classes(serialized)
-    unknown = sorted(set(overrides) - set(serialized["config"]))
+    known = set(serialized["config"]) | _arguments(keras.saving.get_registered_object(serialized["registered_name"]))
+    unknown = sorted(set(overrides) - known)
     if unknown:
-        raise ValueError(f"Overrides must be among {sorted(serialized['config'])}. Received: {unknown}")
+        raise ValueError(f"Overrides must be among {sorted(known)}. Received: {unknown}")
     described = {key: serialized.get(key) for key in CLASS_KEYS}
     config = {**serialized["config"], **overrides}
     try:
@@ -113,6 +115,18 @@ def build_model(serialized, max_weights=_MAX_WEIGHTS, **overrides):
             f"The config of a {serialized['registered_name']} must build a model. Received: one that ends in "
             f"{type(error).__name__}: {str(error).rpartition('Exception encountered: ')[2][:500]}"
         ) from error
+
+
+def _arguments(cls):
+    """Names of the arguments of a method's constructor; a preset may be older than some of them."""
+    own = [base.__init__ for base in cls.__mro__ if base.__module__.startswith("zoo.") and "__init__" in vars(base)]
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {
+        name
+        for function in own
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in named and name != "self"
+    }
 
 
 @contextlib.contextmanager
