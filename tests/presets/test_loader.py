@@ -66,6 +66,14 @@ def test_an_override_may_be_younger_than_the_preset(folder):
     assert zoo.from_preset(folder, query_statistics="queries").transductive
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_overrides_that_change_the_shape_of_a_weight_are_named(folder):
+    with pytest.raises(ValueError) as raised:
+        zoo.from_preset(folder, way=5, num_inner_steps_test=7)
+    expected = "`way` must be 3, which the weights of this MAML were trained with. Received: way=5"
+    assert str(raised.value) == expected
+
+
 def test_unknown_names_and_overrides_are_named(folder):
     with pytest.raises(ValueError, match="Expected the name of a preset .* Received: 'resnet'"):
         zoo.from_preset("resnet")

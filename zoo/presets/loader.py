@@ -9,6 +9,7 @@ classes of Keras and of this zoo are made, and Lambda layers are refused.
 """
 
 import contextlib
+import copy
 import inspect
 import json
 import math
@@ -73,10 +74,12 @@ def from_preset(name_or_folder, **overrides):
     >>> model = zoo.from_preset("prototypical_network_conv4_glyphs_30way_1shot")
     """
     folder = preset_folder(name_or_folder)
+    serialized = _read(folder)["model"]
     weights = folder / WEIGHTS_FILE
     # A model has no more weights than its file has bytes; one that says so would fill the memory first.
     max_weights = weights.stat().st_size if weights.is_file() else _MAX_WEIGHTS
-    model = build_model(_read(folder)["model"], max_weights, **overrides)
+    model = build_model(serialized, max_weights, **overrides)
+    check_shapes_kept(serialized, overrides, model)
     if not weights.is_file():
         raise ValueError(
             f"Expected the weights in {weights}: has the training run validated once? Received: no such file"
@@ -88,6 +91,38 @@ def from_preset(name_or_folder, **overrides):
             f"{weights} does not hold the weights of the {type(model).__name__} in {CONFIG_FILE}: {error}"
         ) from error
     return model
+
+
+def check_shapes_kept(serialized, overrides, model):
+    """Raises ValueError where overrides change the shape of a weight, and names them.
+
+    Args:
+        serialized: Keras config of the model before the overrides.
+        overrides: dict of arguments.
+        model: what `build_model` made of the two.
+    """
+    if not overrides:
+        return
+    shapes = _weight_shapes(build_model(serialized))
+    if _weight_shapes(model) == shapes:
+        return
+    alone = {name: _weight_shapes(build_model(serialized, **{name: value})) for name, value in overrides.items()}
+    guilty = [name for name in overrides if alone[name] != shapes] or list(overrides)
+    trained = {name: _brief(serialized["config"][name]) for name in guilty if name in serialized["config"]}
+    expected = " and ".join(f"`{name}` must be {trained.get(name, 'left out')}" for name in guilty)
+    received = ", ".join(f"{name}={_brief(overrides[name])}" for name in guilty)
+    raise ValueError(
+        f"{expected}, which the weights of this {type(model).__name__} were trained with. Received: {received}"
+    )
+
+
+def _brief(value):
+    text = repr(value)  # of a backbone it is its whole config
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _weight_shapes(model):
+    return [tuple(weight.shape) for weight in model.weights]
 
 
 def untrained(name_or_folder, **overrides):
@@ -104,7 +139,7 @@ def build_model(serialized, max_weights=_MAX_WEIGHTS, **overrides):
     if unknown:
         raise ValueError(f"Overrides must be among {sorted(known)}. Received: {unknown}")
     described = {key: serialized.get(key) for key in CLASS_KEYS}
-    config = {**serialized["config"], **overrides}
+    config = {**copy.deepcopy(serialized["config"]), **overrides}  # Keras takes its config apart
     try:
         with _bounded_weights(max_weights):
             return keras.saving.deserialize_keras_object({**described, "config": config}, safe_mode=True)
