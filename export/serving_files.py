@@ -1,6 +1,8 @@
 """What a server reads beside the graph: warm-up requests, and samples of its configuration."""
 
+import json
 import pathlib
+import shlex
 
 import numpy as np
 import tensorflow as tf
@@ -63,8 +65,8 @@ def write_server_samples(output_dir, model_name):
     samples = {
         MODELS_FILE: f"""model_config_list {{
   config {{
-    name: "{model_name}"
-    base_path: "/models/{model_name}"
+    name: {json.dumps(model_name)}
+    base_path: {json.dumps(f"/models/{model_name}")}
     model_platform: "tensorflow"
   }}
 }}
@@ -84,10 +86,9 @@ pad_variable_length_inputs: false
 
 
 def docker_command(output_dir, model_name):
-    """The command that serves an export with the stock image of TensorFlow Serving."""
+    """The command that serves an export with the stock image of TensorFlow Serving, quoted for a shell."""
     path = pathlib.Path(output_dir).resolve()
-    return (
-        f"docker run -p 8500:8500 -p 8501:8501 -v {path}:/models/{model_name} tensorflow/serving "
-        f"--model_name={model_name} --model_base_path=/models/{model_name} --enable_batching "
-        f"--batching_parameters_file=/models/{model_name}/{BATCHING_FILE}"
-    )
+    mounted = f"/models/{model_name}"
+    docker = ["docker", "run", "-p", "8500:8500", "-p", "8501:8501", "-v", f"{path}:{mounted}", "tensorflow/serving"]
+    server = [f"--model_name={model_name}", f"--model_base_path={mounted}", "--enable_batching"]
+    return shlex.join([*docker, *server, f"--batching_parameters_file={mounted}/{BATCHING_FILE}"])

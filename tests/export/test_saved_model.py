@@ -1,4 +1,5 @@
 import json
+import shlex
 import sys
 
 import numpy as np
@@ -164,6 +165,15 @@ def test_samples_of_server_configuration_forbid_padding_and_are_not_overwritten(
     serving_files.write_server_samples(tmp_path, "letters")
     assert (tmp_path / "models.config").read_text() == "mine"
     assert "--model_name=letters" in serving_files.docker_command(tmp_path, "letters")
+
+
+def test_the_command_of_the_server_can_be_pasted_whatever_the_folder_is_called(tmp_path):
+    name = 'it\'s my "model"'
+    arguments = shlex.split(serving_files.docker_command(tmp_path / name, name))
+    assert arguments[arguments.index("-v") + 1] == f"{tmp_path / name}:/models/{name}"
+    assert f"--model_name={name}" in arguments and f"--model_base_path=/models/{name}" in arguments
+    serving_files.write_server_samples(tmp_path, name)
+    assert r'name: "it\'s my \"model\""' in (tmp_path / serving_files.MODELS_FILE).read_text()
 
 
 def test_an_export_that_answers_otherwise_leaves_nothing(tmp_path, monkeypatch):
