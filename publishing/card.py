@@ -3,7 +3,7 @@
 import math
 
 from publishing.presentations import presentation_curves, presentations_table
-from publishing.results import results_table
+from publishing.results import few_classes_remark, format_count, results_table
 
 
 def count_parameters(model):
@@ -16,7 +16,9 @@ def model_card(name, metadata, num_parameters):
     config, cost = metadata["config"], metadata["training"]
     data = config["dataset"]
     options = ", ".join(f"{key}={value}" for key, value in {**data["options"], **data["train_options"]}.items())
-    train = ", ".join(f"{key} {value}" for key, value in config["train"].items() if value is not None)
+    train = ", ".join(f"{key} {format_count(value)}" for key, value in config["train"].items() if value is not None)
+    command = "".join([f"`{metadata['command']}`", *map(_continuation, metadata.get("continued", []))])
+    few = few_classes_remark(metadata["results"])
     weights = f", {metadata['weights']}" if "weights" in metadata else ""
     return f"""# {name}
 
@@ -25,13 +27,17 @@ def model_card(name, metadata, num_parameters):
 - Data: {data["name"]}{f" ({options})" if options else ""}, training subset.
 - Trained: {cost["steps"]:,} steps of {train}; seed {config["seed"]}; the weights kept are those of step {cost["kept_step"]:,}, the best on
   the validation episodes.
-- Command: `{metadata["command"]}`
+- Command: {command}
 - Cost: {cost["seconds"] / 60:.1f} minutes, validation included, on {cost["machine"]}; {cost["versions"]}.
 
-The interval is 1.96 standard errors of the mean over episodes.
+The interval is 1.96 standard errors of the mean over episodes.{f" {few}" if few else ""}
 
 {results_table(metadata["results"])}
 {_presentations_section(metadata["results"])}"""
+
+
+def _continuation(part):
+    return f", and from step {part['step']:,} on `{part['command']}`"
 
 
 def _presentations_section(results):

@@ -3,6 +3,7 @@
 import inspect
 import pathlib
 import re
+import shlex
 
 import tensorflow as tf
 
@@ -56,10 +57,11 @@ def details_table(metadata_by_folder, document):
 
 def _details(folder, metadata, document):
     model = loader.untrained(folder)
-    config = pathlib.Path(re.search(r"configs/\w+\.py", metadata["command"])[0])
+    config = config_path(metadata["command"])
+    link = markdown.link(config.stem, config, document) if config.is_file() else f"`{config.name}`"
     transductive = f"{'yes' if model.transductive else 'no'} ({model.batch_norm_mode})"
     training = f"{metadata['training']['seconds'] / 60:.1f} min"
-    columns = [markdown.link(config.stem, config, document), card_link(folder, metadata, document), transductive]
+    columns = [link, card_link(folder, metadata, document), transductive]
     return [*columns, f"{state_size(model):,} numbers", training]
 
 
@@ -77,6 +79,13 @@ def _module_path(name):
 
 def _code_link(name, document):
     return markdown.link(f"`{name}`", _module_path(name), document)
+
+
+def config_path(command):
+    """The config file of a training command, as a path from where the command runs."""
+    options = [argument.partition("=") for argument in shlex.split(command)]
+    (path,) = [value for name, _, value in options if name == "--config"]
+    return pathlib.Path(path)
 
 
 def paper_link(method):

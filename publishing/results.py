@@ -3,6 +3,7 @@
 from publishing import markdown
 from zoo.presets.loader import CARD_FILE
 
+FEW_CLASSES = 20  # of fewer classes, an interval over episodes says little about other classes
 NOT_SHIPPED = "weights not shipped"  # what a card says of weights that are too large
 
 
@@ -11,6 +12,26 @@ def format_result(result):
     if result["metric"] == "accuracy":
         return f"{100 * result['mean']:.2f} ± {100 * result['ci95']:.2f} %"
     return f"{result['mean']:.3f} ± {result['ci95']:.3f}"
+
+
+def format_count(value):
+    """A count of a protocol: "5", or "3 to 5" where each task draws its own."""
+    if isinstance(value, (list, tuple)):
+        low, high = value
+        return f"{low} to {high}" if low != high else f"{low}"
+    return f"{value}"
+
+
+def few_classes_remark(results):
+    """What must be said of intervals over episodes of few classes; empty where there are enough."""
+    few = sorted({result["classes"] for result in results if result.get("classes", FEW_CLASSES) < FEW_CLASSES})
+    if not few:
+        return ""
+    numbers = " and ".join(map(str, few))
+    return (
+        f"The episodes come from {numbers} classes only: the interval covers the choice of episodes, not that of the classes; "
+        "with others the mean may lie outside of it."
+    )
 
 
 def describe_protocol(result):
@@ -26,13 +47,16 @@ def describe_protocol(result):
         "way",
         "shot",
         "query",
+        "classes",
         "presentations",
     )
-    way = f"{result['way']}-way " if result["way"] else ""
+    way = f"{format_count(result['way']).replace(' ', '- ', 1)}-way " if result["way"] else ""
+    shot = f"{format_count(result['shot']).replace(' ', '- ', 1)}-shot"
+    classes = f" of {result['classes']} classes" if "classes" in result else ""
     settings = ", ".join(f"{name} {value}" for name, value in result.items() if name not in shown)
     queries = f"{result['query']} {'query' if result['query'] == 1 else 'queries'}"
     queries += " per class" if result["way"] else ""
-    return f"{way}{result['shot']}-shot, {queries}, {result['episodes']} {result['subset']} episodes; {settings}"
+    return f"{way}{shot}, {queries}, {result['episodes']} {result['subset']} episodes{classes}; {settings}"
 
 
 def results_table(results):

@@ -40,21 +40,26 @@ def build_tasks(dataset, subset):
     return zoo.datasets.load(dataset["name"], subset, **options)
 
 
-def build_optimizer(outer):
-    """The outer optimizer with its learning rate schedule."""
+def build_learning_rate(outer):
+    """The outer learning rate: a number, or a schedule of Keras from steps to numbers."""
     rate, num_steps = outer["learning_rate"], outer["num_steps"]
     if outer["schedule"] not in SCHEDULES:
         raise ValueError(f"`config.outer.schedule` must be one of {SCHEDULES}. Received: {outer['schedule']!r}")
     if outer["schedule"] == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, decay_steps=num_steps)
-    elif outer["schedule"] == "linear":
-        rate = keras.optimizers.schedules.PolynomialDecay(rate, decay_steps=num_steps, end_learning_rate=0.0)
-    elif outer["schedule"] == "halving":
-        rate = keras.optimizers.schedules.ExponentialDecay(rate, outer["halve_every"], 0.5, staircase=True)
+        return keras.optimizers.schedules.CosineDecay(rate, decay_steps=num_steps)
+    if outer["schedule"] == "linear":
+        return keras.optimizers.schedules.PolynomialDecay(rate, decay_steps=num_steps, end_learning_rate=0.0)
+    if outer["schedule"] == "halving":
+        return keras.optimizers.schedules.ExponentialDecay(rate, outer["halve_every"], 0.5, staircase=True)
+    return rate
+
+
+def build_optimizer(outer):
+    """The outer optimizer with its learning rate schedule."""
     options = dict(outer.get("optimizer_options", {}))
     if outer.get("global_clipnorm"):
         options["global_clipnorm"] = outer["global_clipnorm"]  # the whole gradient's norm
-    return _optimizer_class(outer["optimizer"], options)(rate, **options)
+    return _optimizer_class(outer["optimizer"], options)(build_learning_rate(outer), **options)
 
 
 def _optimizer_class(name, options):
@@ -74,17 +79,18 @@ def _optimizer_class(name, options):
 
 def episodes(tasks, protocol, seed, num_tasks, **options):
     """Episodes of a protocol (way, shot, query, and `within_groups` where it says so), `num_tasks` per batch."""
-    return tasks.episodes(num_tasks=num_tasks, seed=seed, **_drawing(protocol), **options)
+    return tasks.episodes(num_tasks=num_tasks, seed=seed, **episode_options(protocol), **options)
 
 
 def drawn_names(tasks, protocol, seed):
     """The names of the classes in the first task of `episodes`, by label; None where tasks have no classes."""
-    return tasks.drawn_names(seed=seed, **_drawing(protocol)) if hasattr(tasks, "drawn_names") else None
+    return tasks.drawn_names(seed=seed, **episode_options(protocol)) if hasattr(tasks, "drawn_names") else None
 
 
-def _drawing(protocol):
-    counts = {name: _as_count(protocol[name]) for name in ("way", "shot", "query")}
-    return counts | {name: protocol[name] for name in ("within_groups",) if name in protocol}
+def episode_options(protocol):
+    """What a protocol says to `episodes` and `check_episodes` of a data set."""
+    names = ("way", "shot", "query", *(name for name in ("within_groups",) if name in protocol))
+    return {name: as_count(protocol[name]) for name in names}
 
 
 def stream_seed(seed, stream):
@@ -92,5 +98,6 @@ def stream_seed(seed, stream):
     return int(np.random.SeedSequence([seed, SUBSETS.index(stream)]).generate_state(1)[0]) % ENDLESS
 
 
-def _as_count(value):
+def as_count(value):
+    """A count of a config as data sets take it: an int, or (lowest, highest) for a list of two."""
     return tuple(value) if isinstance(value, (list, tuple)) else value

@@ -5,6 +5,8 @@ from matplotlib.figure import Figure
 from trainers.workdir import read_metrics
 from zoo.core.metrics import lower_is_better
 
+CURVE_FILE = "learning_curve.png"
+
 
 def plot_learning_curve(workdir, metric):
     """Writes learning_curve.png: loss and metric of training and validation by step, with the validation interval."""
@@ -27,4 +29,4 @@ def plot_learning_curve(workdir, metric):
     if lower_is_better(metric):  # errors fall over decades
         for axis in axes:
             axis.set_yscale("log")
-    figure.savefig(f"{workdir}/learning_curve.png", dpi=120)
+    figure.savefig(f"{workdir}/{CURVE_FILE}", dpi=120)

@@ -16,12 +16,14 @@ import tensorflow as tf
 import tqdm
 
 import zoo
+from publishing.results import format_result
 from trainers import builder, class_record
+from trainers.checks import check_run
 from trainers.distribute import distribute_episodes, is_chief, run_steps
 from trainers.learning_curve import plot_learning_curve
 from trainers.workdir import Workdir
 from zoo.core.metrics import lower_is_better
-from zoo.presets.writer import save_preset_config, save_preset_weights
+from zoo.presets.loader import preset_metadata
 
 
 class TrainingError(RuntimeError):
@@ -43,22 +45,12 @@ def train(config, workdir, strategy, command=""):
     """
     files = Workdir(workdir, config, writes=is_chief(strategy))
     trainer = Trainer(config, strategy)
-    files.claim()
     manager = files.checkpointer(**trainer.checkpointed)
     if trainer.steps_done:
         class_record.check_run(files.path, trainer.class_names)
-    files.drop_metrics_after(trainer.steps_done)
-    if files.writes and not trainer.steps_done:  # later it may hold the results of an evaluation
-        dataset = config["dataset"]
-        ink = zoo.datasets.is_ink(dataset["name"], dataset["options"])
-        class_record.write_record(files.path, trainer.class_names)
-        record = {
-            "config": config,
-            "command": command,
-            "ink": ink,
-            "classes": class_record.summary(trainer.class_names),
-        }
-        save_preset_config(trainer.model, files.path, record)
+    _continue_run(files, trainer, config, command)
+    files.claim()
+    files.drop_records_after(trainer.steps_done)
     num_steps = config["outer"]["num_steps"]
     progress = tqdm.tqdm(
         total=num_steps, initial=trainer.steps_done, unit="step", disable=not files.writes, mininterval=1.0
@@ -77,12 +69,67 @@ def train(config, workdir, strategy, command=""):
             if _is_due(config["validation"]["every"], trainer.steps_done, num_steps):
                 logs = trainer.validate()
                 files.record(logs)
-                if trainer.is_best(logs) and files.writes:
-                    save_preset_weights(trainer.model, files.path)
+                best = trainer.is_best(logs)
+                if best:
+                    files.keep_weights(trainer.model)
+                if files.writes:
+                    progress.write(_validation_line(logs, trainer.metric, best))
             if _is_due(config["checkpoint_every"], trainer.steps_done, num_steps) and files.writes:
+                tf.summary.flush()  # no step before a checkpoint is written again: its events must be there
                 manager.save(checkpoint_number=trainer.steps_done)
     if files.writes:
         plot_learning_curve(files.path, trainer.metric)
+
+
+def _continue_run(files, trainer, config, command):
+    """Brings model.json of a run up to date, before anything is trained; says what more or fewer steps than before mean."""
+    done = trainer.steps_done
+    if not done:
+        dataset = config["dataset"]
+        ink = zoo.datasets.is_ink(dataset["name"], dataset["options"])
+        record = {
+            "config": config,
+            "command": command,
+            "ink": ink,
+            "classes": class_record.summary(trainer.class_names),
+        }
+        if files.writes:
+            class_record.write_record(files.path, trainer.class_names)
+        files.describe_model(trainer.model, record)
+        return
+    outer, before = config["outer"], files.config_before["outer"]
+    if outer["num_steps"] < done:
+        raise ValueError(
+            f"`config.outer.num_steps` must be at least {done}, the steps that {files.path} has done. "
+            f"Received: {outer['num_steps']}"
+        )
+    metadata = preset_metadata(files.path)  # it may hold the results of an evaluation
+    metadata["config"] = config
+    if outer["num_steps"] != before["num_steps"]:
+        earlier = [part for part in metadata.get("continued", []) if part["step"] < done]
+        metadata["continued"] = [*earlier, {"step": done, "command": command}]
+        if files.writes:
+            print(f"continued: {_continuation(outer, before, done)}", flush=True)
+    files.describe_model(trainer.model, metadata)
+
+
+def _continuation(outer, before, done):
+    """What another number of steps means for the rest of a run."""
+    num_steps, schedule = outer["num_steps"], outer["schedule"]
+    text = f"from step {done:,} on to {num_steps:,} in place of {before['num_steps']:,}"
+    if schedule not in ("cosine", "linear"):
+        return f"{text}; the learning rate is {schedule} as before"
+    old, new = (float(builder.build_learning_rate(part)(done)) for part in (before, outer))
+    return (
+        f"{text}; the {schedule} schedule is drawn anew over all {num_steps:,} steps, so the learning rate goes on at {new:.3g}, "
+        f"where it was {old:.3g}, and ends at 0"
+    )
+
+
+def _validation_line(logs, metric, best):
+    result = {"metric": metric, "mean": logs[f"validation_{metric}"], "ci95": logs[f"validation_{metric}_ci95"]}
+    name = metric.replace("_", " ")
+    return f"step {logs['step']:,}: validation {name} {format_result(result)}{', the best so far' if best else ''}"
 
 
 def _next_stop(config, step):
@@ -93,23 +140,6 @@ def _next_stop(config, step):
 
 def _is_due(every, step, num_steps):
     return step % every == 0 or step == num_steps
-
-
-def _check_protocols(config, tasks):
-    """Raises ValueError for episodes that a subset cannot give, those of the evaluation after training included."""
-    evaluated = config["evaluation"]
-    asked = [
-        (stream, f"config.{stream}", config[stream], config[stream]["tasks"]) for stream in ("train", "validation")
-    ]
-    asked += [
-        ("test", f"config.evaluation.protocols.{name}", protocol, evaluated["tasks"])
-        for name, protocol in evaluated["protocols"].items()
-    ]
-    for subset, field, protocol, num_tasks in asked:
-        try:
-            builder.episodes(tasks[subset], protocol, 0, num_tasks)
-        except ValueError as error:
-            raise ValueError(f"The subset {subset!r} cannot give the episodes of `{field}`: {error}") from error
 
 
 class Trainer:
@@ -125,7 +155,7 @@ class Trainer:
             self.model.compile(optimizer=builder.build_optimizer(config["outer"]))
             self.model.optimizer.build(self.model.trainable_variables)
         self.metric = self.model.episode_metric.name
-        _check_protocols(config, tasks)
+        check_run(config, self.model, tasks)
         self._step = tf.Variable(0, dtype=tf.int64)
         self._best = tf.Variable(float("nan"))
         self._seconds = tf.Variable(0.0, dtype=tf.float64)

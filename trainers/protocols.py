@@ -7,43 +7,76 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainers import builder, class_record
+from publishing.results import format_count
+from trainers import builder, checks, class_record
 from trainers.workdir import read_metrics
 from zoo.core.metrics import lower_is_better
-from zoo.presets import from_preset, preset_metadata
+from zoo.presets import from_preset, preset_metadata, untrained
 
 
-def evaluate_preset(name_or_folder, subset="test", num_episodes=None, seed=None, only=None):
-    """The results of every protocol of the model's config.
+def chosen_protocols(protocols, only=None, **counts):
+    """The protocols to evaluate, by name.
+
+    Args:
+        protocols: those of the config, by name.
+        only: names of some of them; all when None.
+        **counts: way, shot and query to put in place of theirs; None changes nothing. A protocol that this changes is named
+            after it, `5way_1shot with shot=3`; of those that become the same, the first is left.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    unknown = sorted(set(only or ()) - set(protocols))
+    if unknown:
+        raise ValueError(f"`--protocols` must be among {sorted(protocols)}. Received: {unknown}")
+    chosen = {}
+    for name, protocol in protocols.items():
+        if only and name not in only:
+            continue
+        changes = {
+            key: value
+            for key, value in counts.items()
+            if value is not None and value != builder.as_count(protocol[key])
+        }
+        if changes:
+            name += " with " + ", ".join(f"{key}={format_count(value)}" for key, value in changes.items())
+        changed = {**protocol, **changes}
+        if changed not in chosen.values():
+            chosen[name] = changed
+    return chosen
+
+
+def evaluate_preset(name_or_folder, subset="test", num_episodes=None, seed=None, only=None, **counts):
+    """The results of the protocols of the model's config.
 
     Args:
         name_or_folder: as in `zoo.from_preset`.
         subset: "validation" or "test".
         num_episodes: per protocol; the config's when None.
         seed: of the episodes; the config's when None.
-        only: names of protocols; all when None.
+        only, **counts: as in `chosen_protocols`.
 
     Returns:
         (results, tasks): one dict per protocol, and the tasks they were drawn from.
 
     Raises:
-        ValueError: where there is no such preset, protocol or data, or the data's classes are not those that the model was
-            made with.
+        ValueError: where there is no such preset or protocol, where data or model do not fit a protocol, or the data's classes
+            are not those that the model was made with; before the first protocol is evaluated.
     """
     config = preset_metadata(name_or_folder)["config"]
     part = config["evaluation"]
-    unknown = sorted(set(only or ()) - set(part["protocols"]))
-    if unknown:
-        raise ValueError(f"`--protocols` must be among {sorted(part['protocols'])}. Received: {unknown}")
-    seed = config["seed"] if seed is None else seed
-    tasks = builder.build_tasks(config["dataset"], subset)
+    chosen = chosen_protocols(part["protocols"], only, **counts)
+    num_episodes, seed = num_episodes or part["episodes"], config["seed"] if seed is None else seed
+    checks.check_num_episodes("episodes", num_episodes, part["tasks"])
+    tasks, model = builder.build_tasks(config["dataset"], subset), untrained(name_or_folder)
     class_record.check_preset(name_or_folder, subset, tasks)
+    checks.check_input_shape(model, tasks, config)
+    for name, protocol in chosen.items():
+        checks.check_protocol(name, protocol, part["tasks"], model, tasks, subset)
     results = []
-    for name, protocol in part["protocols"].items():
-        if only and name not in only:
-            continue
+    for name, protocol in chosen.items():
         model = from_preset(name_or_folder, **protocol["overrides"])
-        measured = evaluate_model(model, tasks, protocol, num_episodes or part["episodes"], part["tasks"], subset, seed)
+        measured = evaluate_model(model, tasks, protocol, num_episodes, part["tasks"], subset, seed)
         described = {"protocol": name, **measured, **config["dataset"]["options"], **protocol["overrides"]}
         results.append({"dataset": config["dataset"]["name"], **described})
     return results, tasks
@@ -51,8 +84,7 @@ def evaluate_preset(name_or_folder, subset="test", num_episodes=None, seed=None,
 
 def evaluate_model(model, tasks, protocol, num_episodes, num_tasks, subset, seed):
     """One result: mean and 95 % half-width over `num_episodes` seeded episodes, with what they were."""
-    if num_episodes % num_tasks:
-        raise ValueError(f"`episodes` must be a multiple of the {num_tasks} tasks of a batch. Received: {num_episodes}")
+    checks.check_num_episodes("episodes", num_episodes, num_tasks)
     episodes = builder.episodes(tasks, protocol, builder.stream_seed(seed, subset), num_tasks)
     model.compile()
     logs = model.evaluate(episodes, steps=num_episodes // num_tasks, verbose=0, return_dict=True)
@@ -73,6 +105,7 @@ def evaluate_model(model, tasks, protocol, num_episodes, num_tasks, subset, seed
         "query": protocol["query"],
         **{name: protocol[name] for name in ("within_groups",) if name in protocol},
         "subset": subset,
+        **({"classes": tasks.num_classes} if protocol["way"] is not None else {}),
         "batch_norm_mode": model.batch_norm_mode,
         "seed": seed,
         **({"presentations": presentations} if presentations else {}),

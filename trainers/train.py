@@ -4,6 +4,7 @@ python -m trainers.train --config=configs/NAME.py --workdir=DIR [--config.outer.
 """
 
 import pathlib
+import shlex
 import sys
 
 from absl import flags
@@ -23,11 +24,12 @@ _VIRTUAL_CPUS = flags.DEFINE_integer(
 
 
 def _command():
-    """The command that repeats this run: the same config and its changes, in a workdir named after the config."""
+    """The command that repeats this run, quoted for a shell: the same config and changes, in a workdir named after the config."""
     flag = flags.FLAGS["config"]
-    name = pathlib.Path(config_flags.get_config_filename(flag)).stem
+    path, here = pathlib.Path(config_flags.get_config_filename(flag)).resolve(), pathlib.Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
     changes = [f"--config.{field}={value}" for field, value in config_flags.get_override_values(flag).items()]
-    return " ".join(["python -m trainers.train", f"--config=configs/{name}.py", f"--workdir=runs/{name}", *changes])
+    return shlex.join(["python", "-m", "trainers.train", f"--config={shown}", f"--workdir=runs/{path.stem}", *changes])
 
 
 def main():
@@ -41,7 +43,8 @@ def main():
         loop.train(config, _WORKDIR.value, strategy, _command())
     except loop.TrainingError as error:
         sys.exit(f"error: {error}")
-    print(f"trained: {_WORKDIR.value}\nnext: python -m trainers.evaluate --workdir={_WORKDIR.value}")
+    print(f"trained: {_WORKDIR.value}")
+    print(f"next: {shlex.join(['python', '-m', 'trainers.evaluate', f'--workdir={_WORKDIR.value}'])}")
 
 
 if __name__ == "__main__":

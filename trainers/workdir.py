@@ -7,11 +7,21 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from trainers.events import keep_events_until
 from zoo.core.files import writable_folder, write_text
+from zoo.presets.loader import CARD_FILE, preset_metadata
+from zoo.presets.writer import save_preset_config, save_preset_weights
 
 METRICS_FILE = "metrics.jsonl"
+EVALUATION_FILE = "evaluation.json"
+AD_HOC_FILE = "ad_hoc_evaluation.json"
+EPISODE_FILE = "episode.png"
+PRESENTATIONS_FILE = "presentations.png"
+# What an evaluation says of the weights that are there.
+RESULT_FILES = (CARD_FILE, EVALUATION_FILE, AD_HOC_FILE, EPISODE_FILE, PRESENTATIONS_FILE)
 # What a run is: a workdir belongs to one value of these. The other fields may change between starts.
 IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation")
+_FREE = ("outer.num_steps",)
 
 
 class Workdir:
@@ -37,20 +47,25 @@ class Workdir:
             writable_folder(path, "--workdir")
         self._check_same_run()
 
-    def _check_same_run(self):
+    @property
+    def config_before(self):
+        """The config of the last start in this folder; None where there was none."""
         path = self.path / "config.json"
-        if path.is_file():
-            before = json.loads(path.read_text())
-            changes = [
-                f"{name}: {old!r} there, {new!r} now"
-                for part in IDENTITY
-                for name, old, new in _differences(part, before.get(part), self._config[part])
-            ]
-            if changes:
-                raise ValueError(
-                    f"{self.path} holds a run of another config ({'; '.join(changes)}). "
-                    "Continue it with its own config, or choose another --workdir"
-                )
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def _check_same_run(self):
+        before = self.config_before
+        changes = [
+            f"{name}: {old!r} there, {new!r} now"
+            for part in IDENTITY
+            for name, old, new in _differences(part, (before or self._config).get(part), self._config[part])
+            if name not in _FREE
+        ]
+        if changes:
+            raise ValueError(
+                f"{self.path} holds a run of another config ({'; '.join(changes)}). "
+                "Continue it with its own config, or choose another --workdir"
+            )
 
     def claim(self):
         """Makes the folder this config's. For when model and data are built: a config that fails claims nothing."""
@@ -83,12 +98,31 @@ class Workdir:
         for name, value in values.items():
             tf.summary.scalar(name, value, step=values["step"])
 
-    def drop_metrics_after(self, step):
-        """Forgets the lines that a killed process wrote past its last checkpoint."""
+    def drop_records_after(self, step):
+        """Forgets the metrics and the TensorBoard events that a killed process wrote past its last checkpoint."""
         path = self.path / METRICS_FILE
-        if self.writes and path.is_file():
+        if not self.writes:
+            return
+        if path.is_file():
             kept = [record for record in read_metrics(self.path) if record["step"] <= step]
             write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+        keep_events_until(self.path / "tensorboard", step)
+
+    def describe_model(self, model, metadata):
+        """Writes model.json."""
+        if self.writes:
+            save_preset_config(model, self.path, metadata)
+
+    def keep_weights(self, model):
+        """Writes the weights, the best so far; what an evaluation said of those before goes."""
+        if not self.writes:
+            return
+        metadata = preset_metadata(self.path)
+        if "results" in metadata:
+            save_preset_config(model, self.path, {key: value for key, value in metadata.items() if key != "results"})
+        for name in RESULT_FILES:
+            (self.path / name).unlink(missing_ok=True)
+        save_preset_weights(model, self.path)
 
 
 def read_metrics(path):

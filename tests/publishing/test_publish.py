@@ -60,6 +60,21 @@ def test_a_card_stands_in_the_tables_without_weights(workdir, tmp_path):
     assert "card" not in methods_table.methods_table(metadata, "README.md")  # nothing to load
 
 
+@pytest.mark.parametrize(
+    "config, cell",
+    [
+        ("configs/maml_omniglot_5way_1shot.py", "[maml_omniglot_5way_1shot](configs/maml_omniglot_5way_1shot.py)"),
+        ("'/elsewhere/my config.py'", "`my config.py`"),
+    ],
+)
+def test_the_table_links_a_config_that_is_there(config, cell, workdir):
+    metadata = loader.preset_metadata(workdir)
+    metadata["command"] = f"python -m trainers.train --config={config} --workdir=runs/one --config.outer.num_steps=3"
+    table = methods_table.methods_table({workdir: metadata})
+    (row,) = [line for line in table.splitlines() if "[card](" in line or f"[{workdir.name}](" in line]
+    assert f"| {cell} |" in row
+
+
 def test_a_run_without_results_is_refused(workdir, tmp_path):
     writer.save_preset_config(zoo.from_preset(workdir), workdir, {**METADATA, "results": []})
     with pytest.raises(ValueError, match="must have been evaluated"):

@@ -1,6 +1,8 @@
 """The binaries as people run them: processes, a kill -9, wrong arguments."""
 
 import json
+import pathlib
+import shlex
 import signal
 import socket
 import subprocess
@@ -46,6 +48,18 @@ def test_training_leaves_its_files(trained):
         assert (trained / name).exists(), name
     assert Image.open(trained / "learning_curve.png").size[0] > 500
     assert not list(trained.glob("*.tmp")) and not list(trained.glob(".w*"))
+
+
+def test_lines_to_paste_are_quoted_and_name_files_that_are_there(tmp_path):
+    config, folder = tmp_path / "my config.py", tmp_path / 'it\'s a "run"'
+    config.write_text(pathlib.Path("configs/prototypical_network_glyphs.py").read_text())
+    done = run("trainers.train", f"--config={config}", *SMALL[1:], "--config.outer.num_steps=1", f"--workdir={folder}")
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("next: ")]
+    assert shlex.split(line)[1:] == ["python", "-m", "trainers.evaluate", f"--workdir={folder}"]
+    command = shlex.split(json.loads((folder / "model.json").read_text())["metadata"]["command"])
+    assert f"--config={config}" in command and "--workdir=runs/my config" in command
+    assert "--config.outer.num_steps=1" in command
 
 
 def test_killed_and_started_again_it_ends_the_same(trained, tmp_path):
@@ -102,7 +116,23 @@ def test_evaluate_prints_and_writes_the_results(trained):
     card = (trained / "card.md").read_text()
     for part in (text, "15 queries per class", "20 test episodes", "batch_norm_mode running", "seed 0"):
         assert part in done.stdout and part in card, part
+    assert "`python -m trainers.train --config=configs/prototypical_network_glyphs.py " in card
     assert "--config.train.way=5" in card and Image.open(trained / "episode.png").size[1] > 300
+
+
+def test_counts_of_flags_are_evaluated_in_place_of_the_protocols(trained):
+    before = (trained / "card.md").read_text() if (trained / "card.md").exists() else None
+    flags = ["--way=3,4", "--shot=1,2", "--query=5", "--episodes=4"]
+    done = run("trainers.evaluate", f"--workdir={trained}", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "5way_1shot with way=3 to 4, shot=1 to 2, query=5: accuracy " in done.stdout
+    assert "(3- to 4-way 1- to 2-shot, 5 queries per class, 4 test episodes of " in done.stdout
+    assert f"{trained / 'ad_hoc_evaluation.json'}: 5way_1shot with way=3 to 4" in done.stdout
+    assert ((trained / "card.md").read_text() if before else None) == before
+    done = run("trainers.evaluate", f"--workdir={trained}", "--way=three")
+    assert done.stderr.splitlines()[-1:] == [
+        "error: `--way` must be a number, 5, or the lowest and the highest, 3,5. Received: three"
+    ]
 
 
 def test_export_adapts_in_a_fresh_process(trained, tmp_path):

@@ -9,46 +9,12 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from configs import common
-from trainers import builder, loop, protocols, workdir
-from zoo.datasets.sampler import ImageClasses
-
-
-@pytest.fixture(autouse=True)
-def small_classes(monkeypatch):
-    """Ten classes of noisy 16x16 patterns, in place of a data set."""
-    rng = np.random.default_rng(0)
-    patterns = rng.integers(0, 256, (10, 1, 16, 16, 1))
-    images = (0.5 * patterns + 0.5 * rng.integers(0, 256, (10, 8, 16, 16, 1))).astype(np.uint8).reshape(80, 16, 16, 1)
-    classes = ImageClasses.from_labels(images, np.repeat(np.arange(10), 8), [str(i) for i in range(10)])
-    monkeypatch.setitem(zoo.datasets.DATASETS, "patterns", lambda subset, **options: classes)
-
-
-def make_config(method="PrototypicalNetwork", **outer):
-    config = common.get_config()
-    config.dataset.name = "patterns"
-    config.train = {"way": 3, "shot": 1, "query": 2, "tasks": 2}
-    config.validation = {"way": 3, "shot": 1, "query": 2, "tasks": 2, "episodes": 8, "every": 4}
-    model = {
-        "PrototypicalNetwork": {"backbone": "conv4", "backbone_options": {"input_shape": (16, 16, 1), "filters": 4}},
-        "MAML": {
-            "options": {"way": 3, "num_inner_steps": 1},
-            "backbone": "mlp",
-            "backbone_options": {"input_shape": (16, 16, 1), "hidden_sizes": (8,), "batch_norm": True},
-        },
-    }[method]
-    config.model = {"method": method, "options": {}, **model}
-    config.outer.num_steps = 12
-    config.outer.update(outer)
-    config.evaluation.episodes = 10
-    config.evaluation.protocols = {"3way": {"way": 3, "shot": 1, "query": 2, "overrides": {}}}
-    config.log_every = 2
-    config.checkpoint_every = 4
-    return builder.to_dict(config)
-
-
-def train(config, folder, strategy=None):
-    loop.train(config, str(folder), strategy or tf.distribute.get_strategy(), "the command")
+from publishing.card import model_card
+from tests.trainers.small_runs import make_config, small_classes, train  # noqa: F401
+from trainers import loop, protocols, workdir
+from trainers.events import read_records
+from trainers.reporting import write_results
+from zoo.presets.loader import preset_metadata
 
 
 def final_weights(folder):
@@ -57,6 +23,17 @@ def final_weights(folder):
         name for name in reader.get_variable_to_shape_map() if "seconds" not in name and "OBJECT_GRAPH" not in name
     ]
     return {name: reader.get_tensor(name) for name in names}
+
+
+def scalars(folder):
+    """All scalars of the event files, sorted: (name, step, value), without the time."""
+    return sorted(
+        (value.tag, event.step, float(tf.make_ndarray(value.tensor)))
+        for path in (folder / "tensorboard").iterdir()
+        for event in map(tf.compat.v1.Event.FromString, read_records(path))
+        for value in event.summary.value
+        if value.tag != "seconds"
+    )
 
 
 def metrics_without_time(folder):
@@ -94,6 +71,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(method, tmp_path, monke
     assert metrics_without_time(tmp_path / "interrupted") == metrics_without_time(tmp_path / "straight")
     for one, other in zip(*(zoo.from_preset(tmp_path / name).get_weights() for name in ("straight", "interrupted"))):
         np.testing.assert_array_equal(one, other)
+    assert scalars(tmp_path / "interrupted") == scalars(tmp_path / "straight")
 
 
 def test_runs_with_one_seed_are_equal_and_with_another_are_not(tmp_path):
@@ -103,7 +81,7 @@ def test_runs_with_one_seed_are_equal_and_with_another_are_not(tmp_path):
     assert metrics_without_time(tmp_path / "a") != metrics_without_time(tmp_path / "c")
 
 
-def test_the_best_weights_are_kept(tmp_path, monkeypatch):
+def test_the_best_weights_are_kept(tmp_path, monkeypatch, capsys):
     """Validation says step 8 is the best: the kept weights are those of step 8, and differ from the final ones."""
     kept = {}
     scores = {4: 0.5, 8: 0.9, 12: 0.7}
@@ -111,7 +89,13 @@ def test_the_best_weights_are_kept(tmp_path, monkeypatch):
     def validate(self):
         kept[self.steps_done] = self.model.get_weights()
         accuracy = scores[self.steps_done]
-        return {"step": self.steps_done, "seconds": 0.0, "validation_loss": 1.0, "validation_accuracy": accuracy}
+        return {
+            "step": self.steps_done,
+            "seconds": 0.0,
+            "validation_loss": 1.0,
+            "validation_accuracy": accuracy,
+            "validation_accuracy_ci95": 0.125,
+        }
 
     monkeypatch.setattr(loop.Trainer, "validate", validate)
     train(make_config(), tmp_path)
@@ -120,6 +104,11 @@ def test_the_best_weights_are_kept(tmp_path, monkeypatch):
         np.testing.assert_array_equal(value, best)
     assert any((value != last).any() for value, last in zip(weights, kept[12]))
     assert protocols.training_cost(tmp_path)["kept_step"] == 8
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("step")] == [
+        "step 4: validation accuracy 50.00 ± 12.50 %, the best so far",
+        "step 8: validation accuracy 90.00 ± 12.50 %, the best so far",
+        "step 12: validation accuracy 70.00 ± 12.50 %",
+    ]
 
 
 @pytest.mark.parametrize("options, ink", [({}, False), ({"invert": True}, True)])
@@ -168,6 +157,55 @@ def test_a_workdir_of_another_config_is_refused_and_kept(tmp_path):
         train(changed, tmp_path)
     for name, value in final_weights(tmp_path).items():
         np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    "schedule, text, next_rate",
+    [
+        (
+            "cosine",
+            "continued: from step 4 on to 8 in place of 4; the cosine schedule is drawn anew over all 8 steps, so the learning "
+            "rate goes on at 0.0005, where it was 0, and ends at 0",
+            0.001 * (1 + math.cos(math.pi * 6 / 8)) / 2,
+        ),
+        ("constant", "continued: from step 4 on to 8 in place of 4; the learning rate is constant as before", 0.001),
+    ],
+)
+def test_a_finished_run_goes_on_when_more_steps_are_asked_for(schedule, text, next_rate, tmp_path, capsys):
+    train(make_config("MAML", schedule=schedule, num_steps=4), tmp_path)
+    capsys.readouterr()
+    more = make_config("MAML", schedule=schedule, num_steps=8)
+    train(more, tmp_path, command="the second command")
+    assert text in capsys.readouterr().out.splitlines()
+    records = workdir.read_metrics(tmp_path)
+    assert [record["step"] for record in records if "loss" in record] == [2, 4, 6, 8]
+    assert records[-3]["step"] == 6
+    np.testing.assert_allclose(records[-3]["learning_rate"], next_rate, rtol=1e-5)
+    metadata = preset_metadata(tmp_path)
+    assert metadata["config"]["outer"]["num_steps"] == 8
+    assert (metadata["command"], metadata["continued"]) == (
+        "the command",
+        [{"step": 4, "command": "the second command"}],
+    )
+    metadata |= {"training": protocols.training_cost(tmp_path), "results": []}
+    assert "- Command: `the command`, and from step 4 on `the second command`" in model_card("run", metadata, 1)
+    with pytest.raises(
+        ValueError, match="`config.outer.num_steps` must be at least 8, the steps that .* has done. Received: 6"
+    ):
+        train(make_config("MAML", schedule=schedule, num_steps=6), tmp_path)
+    assert preset_metadata(tmp_path) == {key: metadata[key] for key in preset_metadata(tmp_path)}
+    assert workdir.read_metrics(tmp_path) == records
+
+
+def test_results_go_when_the_weights_they_were_measured_on_go(tmp_path, monkeypatch):
+    train(make_config(num_steps=4), tmp_path)
+    results, tasks = protocols.evaluate_preset(tmp_path)
+    write_results(tmp_path, results, tasks)
+    assert (tmp_path / "card.md").exists() and preset_metadata(tmp_path)["results"] == results
+    for best, remains in ((False, True), (True, False)):
+        monkeypatch.setattr(loop.Trainer, "is_best", lambda self, logs, best=best: best)
+        train(make_config(num_steps=8 if best else 6), tmp_path)
+        assert ("results" in preset_metadata(tmp_path)) == (tmp_path / "card.md").exists() == remains
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
