@@ -8,6 +8,7 @@ Why not `fit` and its callbacks, which work for every method on one machine:
 - Validation, checkpoints and logs fall on steps of the config, in one compiled call between two of them, on every replica.
 """
 
+import contextlib
 import math
 import time
 
@@ -23,7 +24,6 @@ from trainers.distribute import distribute_episodes, is_chief, run_steps
 from trainers.learning_curve import plot_learning_curve
 from trainers.workdir import Workdir
 from zoo.core.metrics import lower_is_better
-from zoo.presets.loader import preset_metadata
 
 
 class TrainingError(RuntimeError):
@@ -44,13 +44,19 @@ def train(config, workdir, strategy, command=""):
         TrainingError: when the loss is no longer finite, or the episodes break the model's contract.
     """
     files = Workdir(workdir, config, writes=is_chief(strategy))
-    trainer = Trainer(config, strategy)
-    manager = files.checkpointer(**trainer.checkpointed)
-    if trainer.steps_done:
-        class_record.check_run(files.path, trainer.class_names)
-    _continue_run(files, trainer, config, command)
-    files.claim()
-    files.drop_records_after(trainer.steps_done)
+    with files.locked():
+        trainer = Trainer(config, strategy)
+        manager = files.checkpointer(**trainer.checkpointed)
+        if trainer.steps_done:
+            class_record.check_run(files.path, trainer.class_names)
+        _continue_run(files, trainer, config, command)
+        files.claim()
+        files.drop_records_after(trainer.steps_done)
+        _run_to_the_end(files, trainer, manager, config)
+
+
+def _run_to_the_end(files, trainer, manager, config):
+    """Trains, validates, and writes what came of it, until all steps are done."""
     num_steps = config["outer"]["num_steps"]
     progress = tqdm.tqdm(
         total=num_steps, initial=trainer.steps_done, unit="step", disable=not files.writes, mininterval=1.0
@@ -63,28 +69,44 @@ def train(config, workdir, strategy, command=""):
                     f"The loss must stay finite. Received: {logs['loss']} before step {logs['step']}. The last checkpoint "
                     f"is {manager.latest_checkpoint}; try a lower --config.outer.learning_rate with a new --workdir"
                 )
-            files.record(logs)
+            with _writing(files, manager):
+                files.record(logs)
             progress.set_postfix({name: f"{logs[name]:.4f}" for name in ("loss", trainer.metric)}, refresh=False)
             progress.update(logs["step"] - progress.n)
             if _is_due(config["validation"]["every"], trainer.steps_done, num_steps):
                 logs = trainer.validate()
-                files.record(logs)
                 best = trainer.is_best(logs)
-                if best:
-                    files.keep_weights(trainer.model)
+                with _writing(files, manager):
+                    files.record(logs)
+                    if best:
+                        files.keep_weights(trainer.model)
                 if files.writes:
                     progress.write(_validation_line(logs, trainer.metric, best))
             if _is_due(config["checkpoint_every"], trainer.steps_done, num_steps) and files.writes:
-                tf.summary.flush()  # no step before a checkpoint is written again: its events must be there
-                manager.save(checkpoint_number=trainer.steps_done)
+                with _writing(files, manager):
+                    tf.summary.flush()  # no step before a checkpoint is written again: its events must be there
+                    manager.save(checkpoint_number=trainer.steps_done)
     if files.writes:
         plot_learning_curve(files.path, trainer.metric)
+
+
+@contextlib.contextmanager
+def _writing(files, manager):
+    """Context of what is written into the workdir: what the disk refuses ends training in one line."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise TrainingError(
+            f"{files.path} cannot be written: {str(error).splitlines()[0]}. When it can, the same command goes on from "
+            f"{manager.latest_checkpoint or 'the beginning'}"
+        ) from error
 
 
 def _continue_run(files, trainer, config, command):
     """Brings model.json of a run up to date, before anything is trained; says what more or fewer steps than before mean."""
     done = trainer.steps_done
-    if not done:
+    metadata = files.metadata() if done else None  # it may hold the results of an evaluation
+    if metadata is None:
         dataset = config["dataset"]
         ink = zoo.datasets.is_ink(dataset["name"], dataset["options"])
         record = {
@@ -95,17 +117,15 @@ def _continue_run(files, trainer, config, command):
         }
         if files.writes:
             class_record.write_record(files.path, trainer.class_names)
-        files.describe_model(trainer.model, record)
-        return
-    outer, before = config["outer"], files.config_before["outer"]
+        metadata = record
+    outer, before = config["outer"], (files.config_before or config)["outer"]
     if outer["num_steps"] < done:
         raise ValueError(
             f"`config.outer.num_steps` must be at least {done}, the steps that {files.path} has done. "
             f"Received: {outer['num_steps']}"
         )
-    metadata = preset_metadata(files.path)  # it may hold the results of an evaluation
     metadata["config"] = config
-    if outer["num_steps"] != before["num_steps"]:
+    if done and outer["num_steps"] != before["num_steps"]:
         earlier = [part for part in metadata.get("continued", []) if part["step"] < done]
         metadata["continued"] = [*earlier, {"step": done, "command": command}]
         if files.writes:

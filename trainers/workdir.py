@@ -1,17 +1,23 @@
 """The files of one training run."""
 
 import contextlib
+import fcntl
 import json
+import os
 import pathlib
+import shutil
+import socket
 
 import numpy as np
 import tensorflow as tf
 
+from trainers.checkpoints import restore_latest
 from trainers.events import keep_events_until
 from zoo.core.files import writable_folder, write_text
 from zoo.presets.loader import CARD_FILE, preset_metadata
 from zoo.presets.writer import save_preset_config, save_preset_weights
 
+LOCK_FILE = ".lock"
 METRICS_FILE = "metrics.jsonl"
 EVALUATION_FILE = "evaluation.json"
 AD_HOC_FILE = "ad_hoc_evaluation.json"
@@ -51,7 +57,10 @@ class Workdir:
     def config_before(self):
         """The config of the last start in this folder; None where there was none."""
         path = self.path / "config.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        except ValueError as error:
+            raise ValueError(f"{path} must be the config of the run, as JSON. Received: {error}") from error
 
     def _check_same_run(self):
         before = self.config_before
@@ -72,16 +81,37 @@ class Workdir:
         if self.writes:
             write_text(self.path / "config.json", json.dumps(self._config, indent=1) + "\n")
 
-    def checkpointer(self, **objects):
-        """A tf.train.CheckpointManager of these objects, restored to the latest checkpoint where there is one."""
-        checkpoint = tf.train.Checkpoint(**objects)
-        manager = tf.train.CheckpointManager(checkpoint, str(self.path / "checkpoints"), max_to_keep=2)
-        if manager.latest_checkpoint:
+    @contextlib.contextmanager
+    def locked(self):
+        """Context in which no other process trains in the folder, whatever becomes of this one.
+
+        Raises:
+            ValueError: where another process trains there.
+        """
+        if not self.writes:
+            yield
+            return
+        path = self.path / LOCK_FILE
+        with _lock(path) as file:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            self._clean_up()
             try:
-                checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-            except (AssertionError, ValueError, tf.errors.OpError) as error:
-                raise ValueError(f"{manager.latest_checkpoint} is not a checkpoint of this model: {error}") from error
-        return manager
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+    def _clean_up(self):
+        """Removes what a killed process left half written."""
+        for path in [*self.path.glob(".weights-*"), *self.path.glob("checkpoints/ckpt-*_temp")]:
+            shutil.rmtree(path, ignore_errors=True)
+        for path in [*self.path.glob("*.tmp"), *self.path.glob("tensorboard/*.tmp")]:
+            path.unlink(missing_ok=True)
+
+    def checkpointer(self, **objects):
+        """A tf.train.CheckpointManager of these objects, restored to the latest checkpoint that can be read, if any."""
+        return restore_latest(tf.train.Checkpoint(**objects), self.path / "checkpoints", self.writes)[0]
 
     def event_writer(self):
         """Context in which `record` also writes TensorBoard events."""
@@ -108,6 +138,13 @@ class Workdir:
             write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
         keep_events_until(self.path / "tensorboard", step)
 
+    def metadata(self):
+        """The metadata of model.json; None where it is missing or broken."""
+        try:
+            return preset_metadata(self.path)
+        except ValueError:
+            return None
+
     def describe_model(self, model, metadata):
         """Writes model.json."""
         if self.writes:
@@ -117,7 +154,7 @@ class Workdir:
         """Writes the weights, the best so far; what an evaluation said of those before goes."""
         if not self.writes:
             return
-        metadata = preset_metadata(self.path)
+        metadata = self.metadata() or {}
         if "results" in metadata:
             save_preset_config(model, self.path, {key: value for key, value in metadata.items() if key != "results"})
         for name in RESULT_FILES:
@@ -126,14 +163,41 @@ class Workdir:
 
 
 def read_metrics(path):
-    """The records of metrics.jsonl; a last line that was cut off is left out."""
-    records = []
-    for line in (pathlib.Path(path) / METRICS_FILE).read_text().splitlines():
+    """The records of metrics.jsonl; a last line that was cut off is left out.
+
+    Raises:
+        ValueError: for any other line that is no record.
+    """
+    path, records = pathlib.Path(path) / METRICS_FILE, []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
         try:
-            records.append(json.loads(line))
-        except ValueError:
-            break
+            record = json.loads(line)
+            records += [record] if record["step"] >= 0 else []
+        except (ValueError, TypeError, KeyError) as error:
+            if number == len(lines) and not line.endswith("\n"):
+                break
+            raise ValueError(
+                f"Line {number} of {path} must be a JSON object with a step: mend or remove it. Received: {line[:60]!r}"
+            ) from error
     return records
+
+
+@contextlib.contextmanager
+def _lock(path):
+    """The file of a lock, held. Raises ValueError where another process holds it; a killed one holds nothing."""
+    while True:
+        with open(path, "a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise ValueError(
+                    f"{path.parent} is in use by {file.read() or 'another process'}: wait for it, or choose another --workdir"
+                ) from error
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                yield file
+                return
 
 
 def _plain(value):

@@ -173,7 +173,7 @@ def test_the_command_of_the_server_can_be_pasted_whatever_the_folder_is_called(t
     assert arguments[arguments.index("-v") + 1] == f"{tmp_path / name}:/models/{name}"
     assert f"--model_name={name}" in arguments and f"--model_base_path=/models/{name}" in arguments
     serving_files.write_server_samples(tmp_path, name)
-    assert r'name: "it\'s my \"model\""' in (tmp_path / serving_files.MODELS_FILE).read_text()
+    assert """name: "it's my \\"model\\"\"""" in (tmp_path / serving_files.MODELS_FILE).read_text()
 
 
 def test_an_export_that_answers_otherwise_leaves_nothing(tmp_path, monkeypatch):

@@ -47,3 +47,12 @@ def make_config(method="PrototypicalNetwork", **outer):
 def train(config, folder, strategy=None, command="the command"):
     """`loop.train`, on one device where no strategy is given."""
     loop.train(config, str(folder), strategy or tf.distribute.get_strategy(), command)
+
+
+def final_weights(folder):
+    """All variables of the latest checkpoint of a run but its clock, by name."""
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(folder / "checkpoints")))
+    names = [
+        name for name in reader.get_variable_to_shape_map() if "seconds" not in name and "OBJECT_GRAPH" not in name
+    ]
+    return {name: reader.get_tensor(name) for name in names}

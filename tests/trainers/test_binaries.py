@@ -164,7 +164,22 @@ def test_export_adapts_in_a_fresh_process(trained, tmp_path):
         ("--config.model.method=Mamba", "error: `config.model.method` must be one of"),
         (
             "--config.train.way=2000",
-            "cannot give the episodes of `config.train`: `way` must be at most the number of classes, 1057",
+            "error: The subset 'train' cannot give the episodes of `config.train`: `way` must be at most the number of classes, "
+            "1057. Received: way=2000",
+        ),
+        (
+            "--config.evaluation.protocols['5way_1shot'].query=5000",
+            "error: The subset 'test' cannot give the episodes of `config.evaluation.protocols.5way_1shot`: `shot` + `query` must",
+        ),
+        (
+            "--config.model.backbone_options.input_shape=(84, 84, 3)",
+            "error: `config.model.backbone_options.input_shape` must be the shape of the inputs of glyphs with "
+            "`config.dataset.options`, (28, 28, 1). Received: (84, 84, 3)",
+        ),
+        (
+            "--config.evaluation.protocols.5way_1shot.query=50",
+            "error: --config.evaluation.protocols.5way_1shot.query: a field that begins with a digit stands in brackets, "
+            "evaluation.protocols['5way_1shot'].query",
         ),
     ],
 )

@@ -10,19 +10,11 @@ import tensorflow as tf
 
 import zoo
 from publishing.card import model_card
-from tests.trainers.small_runs import make_config, small_classes, train  # noqa: F401
+from tests.trainers.small_runs import final_weights, make_config, small_classes, train  # noqa: F401
 from trainers import loop, protocols, workdir
 from trainers.events import read_records
 from trainers.reporting import write_results
 from zoo.presets.loader import preset_metadata
-
-
-def final_weights(folder):
-    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(folder / "checkpoints")))
-    names = [
-        name for name in reader.get_variable_to_shape_map() if "seconds" not in name and "OBJECT_GRAPH" not in name
-    ]
-    return {name: reader.get_tensor(name) for name in names}
 
 
 def scalars(folder):

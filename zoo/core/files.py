@@ -1,7 +1,9 @@
 """Files that are replaced whole, and folders that can be written."""
 
+import errno
 import os
 import pathlib
+import shutil
 
 
 def write_text(path, text):
@@ -10,6 +12,17 @@ def write_text(path, text):
     with open(scratch, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(scratch, path)
+
+
+def check_room(folder, num_bytes):
+    """Raises OSError where the disk of a folder has no room for that many bytes.
+
+    For before a library writes that cannot be stopped halfway: HDF5 ends the process with a segmentation fault.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        message = f"{os.strerror(errno.ENOSPC)}: {num_bytes:,} bytes are needed and {free:,} free"
+        raise OSError(errno.ENOSPC, message, str(folder))
 
 
 def writable_folder(path, flag):

@@ -7,8 +7,10 @@ import tempfile
 
 import keras
 
-from zoo.core.files import write_text
+from zoo.core.files import check_room, write_text
 from zoo.presets.loader import CLASS_KEYS, CONFIG_FILE, FORMAT, WEIGHTS_FILE
+
+_MARGIN = 2**20  # bytes of a file of weights beside the weights
 
 
 def save_preset_config(model, folder, metadata):
@@ -25,6 +27,7 @@ def save_preset_weights(model, folder):
         model.get_config()
     )  # Keras would write a compiled model's optimizer too: 3 times the size
     copy.set_weights(model.get_weights())
+    check_room(folder, _MARGIN + sum(weight.nbytes for weight in copy.get_weights()))
     with tempfile.TemporaryDirectory(dir=folder, prefix=".weights-") as scratch:
         path = os.path.join(scratch, WEIGHTS_FILE)
         copy.save_weights(path)

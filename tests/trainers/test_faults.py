@@ -1,0 +1,177 @@
+"""What a run survives: broken files, a second process, a process that was killed."""
+
+import json
+import os
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from tests.trainers.small_runs import final_weights, make_config, small_classes, train  # noqa: F401
+from trainers import workdir
+from trainers.checkpoints import find_checkpoints, restore_latest
+from trainers.loop import TrainingError
+from trainers.workdir import Workdir
+
+
+def saved(folder, steps=(4, 8, 12)):
+    """A checkpoint of a vector that holds the step, after these steps; two are kept."""
+    vector = tf.Variable(tf.zeros([1000]))
+    checkpoint = tf.train.Checkpoint(vector=vector)
+    manager, whole = restore_latest(checkpoint, folder, True)
+    assert whole is None and manager.latest_checkpoint is None
+    for step in steps:
+        vector.assign(tf.fill([1000], float(step)))
+        manager.save(checkpoint_number=step)
+    vector.assign(tf.zeros([1000]))
+    return checkpoint
+
+
+def file_of(folder, step, kind):
+    (path,) = folder.glob(f"ckpt-{step}.{kind}*")
+    return path
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "kind, damage",
+    [
+        ("data", truncate),
+        ("data", empty),
+        ("data", flip_a_bit),
+        ("data", os.unlink),
+        ("index", truncate),
+        ("index", empty),
+        ("index", os.unlink),
+    ],
+)
+def test_the_checkpoint_before_a_broken_one_is_restored_and_said(kind, damage, tmp_path, capsys):
+    checkpoint = saved(tmp_path)
+    damage(file_of(tmp_path, 12, kind))
+    manager, whole = restore_latest(checkpoint, tmp_path, True)
+    np.testing.assert_array_equal(checkpoint.vector, np.full(1000, 8.0))
+    assert whole == manager.latest_checkpoint == str(tmp_path / "ckpt-8")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{tmp_path / 'ckpt-12'} cannot be read (")
+    assert line.endswith(f"): the run goes on from {tmp_path / 'ckpt-8'}")
+    manager.save(checkpoint_number=12)
+    assert restore_latest(checkpoint, tmp_path, True)[1] == str(tmp_path / "ckpt-12")
+    assert capsys.readouterr().out == "" and len(find_checkpoints(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("damage", [os.unlink, empty, flip_a_bit, lambda path: path.write_text("garbage")])
+def test_checkpoints_are_found_without_their_list(damage, tmp_path, capsys):
+    checkpoint = saved(tmp_path)
+    damage(tmp_path / "checkpoint")
+    manager, whole = restore_latest(checkpoint, tmp_path, True)
+    np.testing.assert_array_equal(checkpoint.vector, np.full(1000, 12.0))
+    assert whole == manager.latest_checkpoint == str(tmp_path / "ckpt-12") and capsys.readouterr().out == ""
+    manager.save(checkpoint_number=16)
+    assert find_checkpoints(tmp_path) == [str(tmp_path / name) for name in ("ckpt-16", "ckpt-12")]
+
+
+def test_without_a_checkpoint_that_can_be_read_nothing_begins(tmp_path):
+    checkpoint = saved(tmp_path)
+    for step in (8, 12):
+        empty(file_of(tmp_path, step, "data"))
+    with pytest.raises(ValueError, match="must hold a checkpoint that can be read; remove it to begin the run anew"):
+        restore_latest(checkpoint, tmp_path, True)
+
+
+def test_a_run_with_broken_files_ends_as_it_ended_before(tmp_path, capsys):
+    config = make_config("MAML")
+    train(config, tmp_path)
+    weights, metrics = final_weights(tmp_path), workdir.read_metrics(tmp_path)
+    preset = zoo.from_preset(tmp_path).get_weights()
+    truncate(file_of(tmp_path / "checkpoints", 12, "data"))
+    (tmp_path / "checkpoints" / "ckpt-12_temp").mkdir()
+    (tmp_path / ".weights-x").mkdir()
+    (tmp_path / "metrics.jsonl.tmp").write_text("half")
+    (tmp_path / "model.json").unlink()
+    (tmp_path / ".lock").write_text("process 1 on a machine")
+    train(config, tmp_path)
+    assert f"the run goes on from {tmp_path / 'checkpoints' / 'ckpt-8'}" in capsys.readouterr().out
+    for name, value in final_weights(tmp_path).items():
+        np.testing.assert_array_equal(value, weights[name], err_msg=name)
+    assert [{**record, "seconds": 0} for record in workdir.read_metrics(tmp_path)] == [
+        {**record, "seconds": 0} for record in metrics
+    ]
+    for one, other in zip(zoo.from_preset(tmp_path).get_weights(), preset, strict=True):
+        np.testing.assert_array_equal(one, other)
+    left = [path.name for pattern in ("*.tmp", ".*", "checkpoints/*_temp") for path in tmp_path.glob(pattern)]
+    assert left == []
+
+
+def test_a_second_process_is_refused_and_told_of_the_first(tmp_path):
+    config = make_config()
+    with Workdir(tmp_path, config).locked():
+        with pytest.raises(ValueError, match=f"{tmp_path} is in use by process {os.getpid()} on .*: wait for it"):
+            train(config, tmp_path)
+        with Workdir(tmp_path, config, writes=False).locked():
+            pass
+    with Workdir(tmp_path, config).locked():
+        pass
+
+
+def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path, monkeypatch):
+    config = make_config("MAML")
+    train(config, tmp_path / "straight")
+    usage = shutil.disk_usage(tmp_path)
+
+    def save(manager, checkpoint_number, original=tf.train.CheckpointManager.save):
+        if checkpoint_number == 8:
+            raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nat somewhere")
+        return original(manager, checkpoint_number)
+
+    folder = tmp_path / "full"
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+        with pytest.raises(TrainingError, match="full cannot be written: .* are needed and 1,000 free") as raised:
+            train(config, folder)
+        assert len(str(raised.value).splitlines()) == 1 and not (folder / "model.weights.h5").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(tf.train.CheckpointManager, "save", save)
+        with pytest.raises(TrainingError, match="No space left on device. When it can, .* goes on from .*ckpt-4$"):
+            train(config, folder)
+    train(config, folder)
+    straight = final_weights(tmp_path / "straight")
+    for name, value in final_weights(folder).items():
+        np.testing.assert_array_equal(value, straight[name], err_msg=name)
+    steps = [record["step"] for record in workdir.read_metrics(folder)]
+    assert steps == [record["step"] for record in workdir.read_metrics(tmp_path / "straight")]
+
+
+def test_broken_records_are_named(tmp_path):
+    good = json.dumps({"step": 2, "loss": 1.0}) + "\n"
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(f'{good}{{"step": 4, "lo')
+    assert workdir.read_metrics(tmp_path) == [{"step": 2, "loss": 1.0}]
+    for bad in ('{"step": 4, "lo\n', "[1]\n", '{"loss": 1}\n'):
+        path.write_text(f"{good}{bad}{good}")
+        with pytest.raises(
+            ValueError, match="Line 2 of .*metrics.jsonl must be a JSON object with a step: mend or remove"
+        ):
+            workdir.read_metrics(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json must be the config of the run, as JSON. Received: "):
+        Workdir(tmp_path, make_config())
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

@@ -1,0 +1,76 @@
+"""Checkpoints of a run, of which the last may be broken."""
+
+import pathlib
+import re
+import time
+
+import tensorflow as tf
+
+_FILE = re.compile(r"ckpt-(\d+)\.(index|data-\d+-of-\d+)")
+_KEPT = 2
+
+
+def restore_latest(checkpoint, folder, writes):
+    """Restores the latest checkpoint that can be read, by its files and not by the file `checkpoint` that lists them.
+
+    Args:
+        checkpoint: tf.train.Checkpoint.
+        folder: of the checkpoints; may be missing.
+        writes: whether this process writes checkpoints; it then says which of them cannot be read.
+
+    Returns:
+        (tf.train.CheckpointManager, path of what was restored or None).
+
+    Raises:
+        ValueError: where no checkpoint can be read, or the one that can is of another model.
+    """
+    folder = pathlib.Path(folder)
+    faults, whole, older = {}, None, find_checkpoints(folder)
+    while older and whole is None:
+        path = older.pop(0)
+        faults[path] = fault_of(path)
+        whole = path if faults[path] is None else None
+    broken = {path: fault for path, fault in faults.items() if fault}
+    if broken and whole is None:
+        raise ValueError(
+            f"{folder} must hold a checkpoint that can be read; remove it to begin the run anew. Received: {_in_words(broken)}"
+        )
+    if broken and writes:
+        print(f"{_in_words(broken)}: the run goes on from {whole}", flush=True)
+    if whole and writes:
+        listed = [*reversed(older), whole]
+        # Without times the manager would take them for those to keep for ever.
+        tf.compat.v1.train.update_checkpoint_state(str(folder), whole, listed, None, [time.time()] * len(listed), 0.0)
+    if whole:
+        try:
+            checkpoint.restore(whole).assert_existing_objects_matched()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise ValueError(f"{whole} is not a checkpoint of this model: {error}") from error
+    return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=_KEPT), whole
+
+
+def find_checkpoints(folder):
+    """Paths of the checkpoints of a folder, whole or not, the latest first."""
+    steps = {int(match[1]) for path in folder.glob("ckpt-*") if (match := _FILE.fullmatch(path.name))}
+    return [str(folder / f"ckpt-{step}") for step in sorted(steps, reverse=True)]
+
+
+def fault_of(path):
+    """What keeps a checkpoint from being read, in words; None where every tensor can be read."""
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (
+        tf.errors.OpError,
+        IndexError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # what TensorFlow raises for each kind of fault
+        lines = str(error).splitlines() or [""]
+        return f"{type(error).__name__}: {lines[0]}"
+    return None
+
+
+def _in_words(broken):
+    return ", ".join(f"{path} cannot be read ({fault})" for path, fault in broken.items())
