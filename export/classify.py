@@ -16,7 +16,7 @@ import warnings
 
 from absl import app, flags
 
-from commands import launcher
+from commands import launcher, sources
 from commands.terminal import printable
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export, to answer in this process.")
@@ -72,6 +72,10 @@ def print_accuracy(names, truth, predicted):
 def main():
     if (_SAVED_MODEL.value is None) == (_SERVER.value is None):
         raise app.UsageError("Give either --saved_model or --server.")
+    if _SAVED_MODEL.value:
+        sources.check_folder(_SAVED_MODEL.value, "--saved_model", "a version folder of an export")
+    sources.check_there(_SUPPORT.value, "--support")
+    sources.check_there(_QUERY.value, "--query")
     with launcher.imports():
         from export.client import ServingError
         from export.folders import class_folders, query_files

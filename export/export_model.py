@@ -8,7 +8,7 @@ import sys
 
 from absl import flags
 
-from commands import launcher
+from commands import launcher, sources
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
@@ -19,14 +19,15 @@ _VERSION = flags.DEFINE_integer("version", None, "Version to write; one more tha
 
 
 def main():
+    source = sources.chosen_source(_WORKDIR.value, _PRESET.value)
+    sources.check_output_folder(_OUTPUT_DIR.value, "--output_dir")
     with launcher.imports():
         from export import saved_model
-        from export.loading import chosen_source, is_ink, load_with_way
+        from export.loading import is_ink, load_with_way
         from export.serving_files import docker_command
         from zoo.presets import preset_metadata
 
     try:
-        source = chosen_source(_WORKDIR.value, _PRESET.value)
         model = load_with_way(source, _WAY.value)
         metadata = preset_metadata(source)
         results = {"dataset": metadata["config"]["dataset"], "results": metadata.get("results", [])}

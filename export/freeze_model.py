@@ -9,7 +9,7 @@ import sys
 
 from absl import flags
 
-from commands import launcher
+from commands import launcher, sources
 from commands.terminal import printable
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
@@ -20,18 +20,20 @@ _SUPPORT = flags.DEFINE_string("support", None, "Folder with one folder of examp
 
 
 def main():
+    source = sources.chosen_source(_WORKDIR.value, _PRESET.value)
+    sources.check_there(_SUPPORT.value, "--support")
+    sources.check_output_folder(_OUTPUT_DIR.value, "--output_dir")
     with launcher.imports():
         import numpy as np
 
         from export.folders import class_folders
         from export.frozen import check_freezable, freeze
-        from export.loading import chosen_source, is_ink, load_for_classes
+        from export.loading import is_ink, load_for_classes
         from export.saved_model import ExportError
         from export.serving_files import docker_command
         from zoo.datasets.image_files import read_image
 
     try:
-        source = chosen_source(_WORKDIR.value, _PRESET.value)
         support = class_folders(_SUPPORT.value)
         model = load_for_classes(source, len(support))
         check_freezable(model)

@@ -4,13 +4,6 @@ from zoo import datasets
 from zoo.presets import from_preset, preset_metadata, untrained
 
 
-def chosen_source(workdir, preset):
-    """The one of the two that is given. Raises ValueError for both or neither."""
-    if (workdir is None) == (preset is None):
-        raise ValueError(f"Give either --workdir or --preset. Received: --workdir={workdir}, --preset={preset}")
-    return workdir or preset
-
-
 def load_with_way(source, way=None, **overrides):
     """The model with a fixed way and `overrides`. Raises ValueError where its method cannot serve that way."""
     model = untrained(source, **overrides)  # says what the method can; the weights are read once, below

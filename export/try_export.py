@@ -10,7 +10,7 @@ import pathlib
 
 from absl import flags
 
-from commands import launcher
+from commands import launcher, sources
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export.")
 _PICTURE = flags.DEFINE_string("picture", None, "PNG to write: the drawings learned from, the others and their names.")
@@ -33,6 +33,7 @@ def load_export(folder):
 
 
 def main():
+    sources.check_folder(_SAVED_MODEL.value, "--saved_model", "a version folder of an export")
     with launcher.imports():
         import numpy as np
 

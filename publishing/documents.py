@@ -1,9 +1,9 @@
 """The documents whose tables are written from the presets and cards that are there."""
 
-import os
 import pathlib
 
 import zoo
+from commands import sources
 from publishing import markdown, methods_table, presentations
 from publishing.results import presets_table
 from zoo.datasets.pictures import plot_episode
@@ -44,20 +44,11 @@ def tables(metadata_by_folder):
 
 def write_documents(metadata_by_folder):
     """Brings the tables and pictures of README and docs up to date. Raises ValueError where they are not there."""
-    check_repository()
+    sources.check_repository()
     for (document, marker), text in tables(metadata_by_folder).items():
         markdown.replace_section(document, marker, text)
     presentations.plot_presentations(PRESENTATIONS, published_presentations(metadata_by_folder))
     plot_episode(EPISODE, *answered_episode())
-
-
-def check_repository():
-    """Raises ValueError unless the current folder is the top of the repository."""
-    missing = [path for path in (README, RESULTS, str(PRESETS)) if not os.path.exists(path)]
-    if missing:
-        raise ValueError(
-            f"The current folder must be the top of the repository. Received: {os.getcwd()}, without {missing[0]}"
-        )
 
 
 def answered_episode():

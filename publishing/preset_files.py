@@ -1,6 +1,7 @@
 """From an evaluated run to the files of a preset."""
 
 import pathlib
+import shlex
 import tempfile
 
 import h5py
@@ -20,7 +21,8 @@ def publish(workdir, target, with_weights=True):
     source = loader.preset_folder(workdir)
     metadata = loader.preset_metadata(source)
     if not metadata.get("results"):
-        raise ValueError(f"{workdir} must have been evaluated: python -m trainers.evaluate --workdir={workdir}")
+        command = shlex.join(["python", "-m", "trainers.evaluate", f"--workdir={workdir}"])
+        raise ValueError(f"{workdir} must have been evaluated: {command}")
     model = zoo.from_preset(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as scratch:

@@ -7,7 +7,7 @@ python -m publishing.publish                                the tables alone, fr
 
 from absl import app, flags
 
-from commands import launcher
+from commands import launcher, sources
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Evaluated training run to publish.")
 _PRESET = flags.DEFINE_string("preset", None, "Name: {method}_{backbone}_{dataset}_{way}way_{shot}shot.")
@@ -17,10 +17,12 @@ _CARD = flags.DEFINE_string("card", None, "The same, of a run whose weights stay
 def main():
     if bool(_WORKDIR.value) != bool(_PRESET.value or _CARD.value) or (_PRESET.value and _CARD.value):
         raise app.UsageError("Give --workdir with --preset or --card, or none of them.")
+    sources.check_repository()
+    if _WORKDIR.value:
+        sources.check_run(_WORKDIR.value)
     with launcher.imports():
         from publishing import documents, preset_files
 
-    documents.check_repository()
     if _WORKDIR.value:
         target = documents.CARDS / _CARD.value if _CARD.value else documents.PRESETS / _PRESET.value
         preset_files.publish(_WORKDIR.value, target, with_weights=_CARD.value is None)

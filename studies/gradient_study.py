@@ -17,7 +17,7 @@ import threading
 from absl import app, flags
 from ml_collections import config_flags
 
-from commands import launcher
+from commands import launcher, sources
 from trainers.config_overrides import parse_flags
 
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset to measure.")
@@ -174,6 +174,9 @@ def main():
         raise app.UsageError("Give at most one of --preset, --workdir and --config.")
     if _COMBINE.value and (_PRESET.value or _WORKDIR.value):
         raise app.UsageError("--combine starts from fresh weights: give a --config, or nothing.")
+    if _WORKDIR.value or _PRESET.value:
+        sources.chosen_source(_WORKDIR.value, _PRESET.value)
+    sources.check_output_folder(_OUTPUT_DIR.value, "--output_dir")
     with launcher.imports():
         from zoo.core.files import writable_folder
 

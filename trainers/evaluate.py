@@ -8,9 +8,9 @@ model.json, and episode.png. What --way, --shot or --query change, validation cl
 are written to ad_hoc_evaluation.json instead.
 """
 
-from absl import app, flags
+from absl import flags
 
-from commands import launcher
+from commands import launcher, sources
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run, to evaluate and to write the results into.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset, to evaluate without writing anything.")
@@ -37,15 +37,16 @@ def _count(flag, parts):
 
 def main():
     way, shot = _count("way", _WAY.value), _count("shot", _SHOT.value)
-    if (_WORKDIR.value is None) == (_PRESET.value is None):
-        raise app.UsageError("Give either --workdir or --preset.")
+    source = sources.chosen_source(_WORKDIR.value, _PRESET.value)
     with launcher.imports():
         from publishing import presentations
         from publishing.results import describe_protocol, few_classes_remark, format_result
         from trainers import builder, distribute, protocols, reporting
+        from zoo.core.files import writable_folder
         from zoo.presets import preset_metadata
 
-    source = _WORKDIR.value or _PRESET.value
+    if _WORKDIR.value:
+        writable_folder(_WORKDIR.value, "--workdir")
     distribute.configure_threads(builder.method_class(preset_metadata(source)["config"]))
     results, tasks = protocols.evaluate_preset(
         source,

@@ -105,11 +105,18 @@ def evaluate_model(model, tasks, protocol, num_episodes, num_tasks, subset, seed
         "query": protocol["query"],
         **{name: protocol[name] for name in ("within_groups",) if name in protocol},
         "subset": subset,
-        **({"classes": tasks.num_classes} if protocol["way"] is not None else {}),
+        **({"classes": _num_classes(tasks, protocol)} if protocol["way"] is not None else {}),
         "batch_norm_mode": model.batch_norm_mode,
         "seed": seed,
         **({"presentations": presentations} if presentations else {}),
     }
+
+
+def _num_classes(tasks, protocol):
+    """How many classes the episodes of a protocol are drawn from: those that have images enough."""
+    shot = builder.as_count(protocol["shot"])
+    needed = (shot[1] if isinstance(shot, tuple) else shot) + protocol["query"]
+    return sum(len(rows) >= needed for rows in tasks.members)
 
 
 def training_cost(workdir):

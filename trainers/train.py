@@ -10,7 +10,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from commands import launcher
+from commands import launcher, sources
 from trainers.config_overrides import parse_flags
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -33,6 +33,7 @@ def _command():
 
 
 def main():
+    sources.check_output_folder(_WORKDIR.value, "--workdir")
     with launcher.imports():
         from trainers import builder, distribute, loop
 

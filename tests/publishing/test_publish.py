@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import zoo
-from publishing import documents, markdown, methods_table, preset_files, results
+from commands import sources
+from publishing import markdown, methods_table, preset_files, results
 from publishing.preset_files import store_as_float16
 from zoo.presets import loader, writer
 
@@ -70,8 +71,8 @@ def test_a_card_stands_in_the_tables_without_weights(workdir, tmp_path):
 def test_the_table_links_a_config_that_is_there(config, cell, workdir):
     metadata = loader.preset_metadata(workdir)
     metadata["command"] = f"python -m trainers.train --config={config} --workdir=runs/one --config.outer.num_steps=3"
-    table = methods_table.methods_table({workdir: metadata})
-    (row,) = [line for line in table.splitlines() if "[card](" in line or f"[{workdir.name}](" in line]
+    table = methods_table.details_table({workdir: metadata}, "README.md")
+    (row,) = [line for line in table.splitlines() if f"[{workdir.name}](" in line]
     assert f"| {cell} |" in row
 
 
@@ -121,7 +122,7 @@ def test_rows_are_filled_up_to_the_titles():
 def test_publishing_outside_of_the_repository_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="must be the top of the repository. Received: .*, without README.md"):
-        documents.check_repository()
+        sources.check_repository()
 
 
 def test_weights_of_half_the_size_load_as_float32(tmp_path):

@@ -58,7 +58,7 @@ def test_ranged_protocols_are_evaluated_to_the_end(tmp_path):
     )
     card = (tmp_path / "card.md").read_text()
     assert text in card and "4 steps of way 2 to 3, shot 1, query 2, tasks 2" in card
-    assert text in presets_table({tmp_path: preset_metadata(tmp_path)})
+    assert text in presets_table({tmp_path: preset_metadata(tmp_path)}, "README.md")
     assert Image.open(tmp_path / "episode.png").size[1] > 200
 
 

@@ -1,0 +1,82 @@
+"""What flags name on disk, checked before anything slow is imported."""
+
+import pathlib
+
+from absl import app
+
+PRESETS = pathlib.Path("zoo", "presets")  # from the top of the repository
+CONFIG_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
+_PACKAGED = pathlib.Path(__file__).parents[1] / PRESETS
+
+
+def chosen_source(workdir, preset):
+    """The one of --workdir and --preset that is given.
+
+    Raises:
+        absl.app.UsageError: for both or neither.
+        ValueError: for a workdir without a trained model, or a preset that is not there.
+    """
+    if (workdir is None) == (preset is None):
+        received = "neither" if workdir is None else f"--workdir={workdir} and --preset={preset}"
+        raise app.UsageError(f"Give either --workdir or --preset. Received: {received}.")
+    if preset is None:
+        check_run(workdir)
+    else:
+        check_preset(preset)
+    return workdir or preset
+
+
+def check_run(workdir):
+    """Raises ValueError, with what was found, unless `workdir` is the folder of a run that has weights."""
+    folder = pathlib.Path(workdir)
+    if not folder.exists():
+        found = "no such folder"
+    elif not folder.is_dir():
+        found = "a file"
+    elif not (folder / CONFIG_FILE).is_file():
+        found = f"a folder without {CONFIG_FILE}" if any(folder.iterdir()) else "an empty folder"
+    elif not (folder / WEIGHTS_FILE).is_file():
+        found = f"a run without {WEIGHTS_FILE}, which the first validation writes"
+    else:
+        return
+    raise ValueError(f"`--workdir` must be the folder of a training run. Received: {workdir}, {found}")
+
+
+def check_preset(name_or_folder):
+    """Raises ValueError unless there is such a preset."""
+    if not any((path / CONFIG_FILE).is_file() for path in (_PACKAGED / name_or_folder, pathlib.Path(name_or_folder))):
+        names = ", ".join(sorted(path.parent.name for path in _PACKAGED.glob(f"*/{CONFIG_FILE}")))
+        raise ValueError(
+            f"Expected the name of a preset ({names}), or a folder with {CONFIG_FILE}. Received: --preset={name_or_folder}"
+        )
+
+
+def check_output_folder(path, flag):
+    """Raises ValueError where no folder can be at a path, since it or what should hold it is a file."""
+    path = pathlib.Path(path)
+    there = next(part for part in (path, *path.absolute().parents) if part.exists())
+    if not there.is_dir():
+        raise ValueError(f"`{flag}` must be a folder that can be written. Received: {path}: {there} is a file")
+
+
+def check_folder(path, flag, expected):
+    """Raises ValueError unless there is a folder at the path; `expected` says what it should hold."""
+    path = pathlib.Path(path)
+    if not path.is_dir():
+        found = "a file" if path.exists() else "no such folder"
+        raise ValueError(f"`{flag}` must be {expected}. Received: {path}, {found}")
+
+
+def check_repository():
+    """Raises ValueError unless the current folder is the top of the repository."""
+    missing = [path for path in ("README.md", "docs/results.md", str(PRESETS)) if not pathlib.Path(path).exists()]
+    if missing:
+        raise ValueError(
+            f"The current folder must be the top of the repository. Received: {pathlib.Path.cwd()}, without {missing[0]}"
+        )
+
+
+def check_there(path, flag):
+    """Raises ValueError where there is neither a file nor a folder at the path."""
+    if not pathlib.Path(path).expanduser().exists():
+        raise ValueError(f"`{flag}` must be a file or folder that is there. Received: {path}")
