@@ -64,7 +64,7 @@ def measure_terms(folder):
     """Writes gradient_terms.md, .json and .png."""
     from configs import maml_omniglot_5way_1shot
     from studies import gradient_measurements, gradient_report
-    from trainers import builder
+    from trainers import builder, checks
     from zoo.core.files import write_text
 
     default = maml_omniglot_5way_1shot.get_config()
@@ -77,6 +77,7 @@ def measure_terms(folder):
     protocol = {"way": config["train"]["way"], "shot": _SHOT.value or 1}
     model = gradient_measurements.build_in_float64(config, source, _SMOOTH.value)
     tasks = builder.build_tasks(config["dataset"], _SUBSET.value)
+    checks.check_input_shape(model, tasks, config)
     result = gradient_measurements.measure(
         model,
         tasks,

@@ -92,6 +92,16 @@ def test_an_interrupted_run_leaves_what_it_evaluated(tmp_path):
         (["--output_dir={out}", "--combine", "--preset=maml"], "--combine starts from fresh weights"),
         (["--output_dir={out}", "--combine", MAML[0]], "error: `--combine` needs a config of Reptile. Received: MAML"),
         (["--output_dir={out}", "--dataset=mnist"], "error: Unknown data set: expected one of"),
+        (
+            [
+                "--output_dir={out}",
+                MAML[0],
+                "--dataset=glyphs",
+                "--config.model.backbone_options.input_shape=(16, 16, 1)",
+            ],
+            "error: `config.model.backbone_options.input_shape` must be the shape of the inputs of glyphs with "
+            "`config.dataset.options`, (28, 28, 1). Received: (16, 16, 1)",
+        ),
         ([f"--output_dir={__file__}"], "error: `--output_dir` must be a folder that can be written"),
     ],
 )
