@@ -13,6 +13,9 @@ def parse_flags(argv):
     A config file that is not there, and a field that its config does not have, end the binary with one line.
     """
     lines = "\n".join(argv)
+    for field in re.findall(r"^--?config\.([\w.]+)", lines, re.MULTILINE):
+        if (path := re.sub(r"\.(\d\w*)", r"['\1']", field)) != field:
+            sys.exit(f"error: --config.{field}: a field that begins with a digit stands in brackets, {path}")
     paths = re.findall(r"^--?config[=\n](.+)", lines, re.MULTILINE)
     try:
         rest = flags.FLAGS(argv)
