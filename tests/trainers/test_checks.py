@@ -98,12 +98,14 @@ def test_what_does_not_fit_is_named_before_the_workdir_is_claimed(method, field,
 
 
 def test_queries_that_are_normalized_together_take_one_way():
-    config = changed(make_config("MAML"), "model.backbone_options.statistics", "batch")
-    model = builder.build_model(config)
+    config = make_config("MAML")
     tasks = builder.build_tasks(config["dataset"], "test")
+    ranged = {"way": [2, 3], "shot": 1, "query": 2}
+    checks.check_protocol("3way", ranged, 1, builder.build_model(config), tasks, "test")
+    model = builder.build_model(changed(config, "model.options.query_statistics", "queries"))
     checks.check_protocol("3way", {"way": 3, "shot": [1, 2], "query": 2}, 1, model, tasks, "test")
     with pytest.raises(ValueError, match=r"`way` must be one number: this MAML .* Received: way=\(2, 3\)"):
-        checks.check_protocol("3way", {"way": [2, 3], "shot": 1, "query": 2}, 1, model, tasks, "test")
+        checks.check_protocol("3way", ranged, 1, model, tasks, "test")
 
 
 def test_a_regression_model_takes_no_way():
