@@ -27,8 +27,11 @@ def load(name, subset="train", **options):
         ValueError: for an unknown name, subset or option value.
     """
     _check_name(name)
-    known = set(inspect.signature(DATASETS[name]).parameters) - {"subset"}
-    if unknown := sorted(set(options) - known):
+    parameters = inspect.signature(DATASETS[name]).parameters
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = set(parameters) - {"subset"}
+    unknown = sorted(set(options) - known)
+    if unknown and not takes_any:
         raise ValueError(f"Options of {name!r} must be among {sorted(known)}. Received: {unknown}")
     return DATASETS[name](subset, **options)
 
