@@ -9,7 +9,7 @@ NOT_SHIPPED = "weights not shipped"  # what a card says of weights that are too 
 
 def format_result(result):
     """Mean and half-width as people write them: 98.8 ± 0.1 % for accuracy, 0.35 ± 0.02 for an error."""
-    if result["metric"] == "accuracy":
+    if result["metric"].endswith("accuracy"):
         return f"{100 * result['mean']:.2f} ± {100 * result['ci95']:.2f} %"
     return f"{result['mean']:.3f} ± {result['ci95']:.3f}"
 
@@ -49,6 +49,7 @@ def describe_protocol(result):
         "query",
         "classes",
         "presentations",
+        "additional",
     )
     way = f"{format_count(result['way']).replace(' ', '- ', 1)}-way " if result["way"] else ""
     shot = f"{format_count(result['shot']).replace(' ', '- ', 1)}-shot"
@@ -59,11 +60,19 @@ def describe_protocol(result):
     return f"{way}{shot}, {queries}, {result['episodes']} {result['subset']} episodes{classes}; {settings}"
 
 
+def with_additional(results):
+    """The results, each followed by those of the method's own metrics over the same episodes."""
+    for result in results:
+        yield result
+        for metric, (mean, ci95) in result.get("additional", {}).items():
+            yield {**result, "metric": metric, "mean": mean, "ci95": ci95}
+
+
 def results_table(results):
-    """Results as a Markdown table."""
+    """Results as a Markdown table, those of a method's own metrics included."""
     rows = (
         [result["protocol"], result["metric"].replace("_", " "), format_result(result), describe_protocol(result)]
-        for result in results
+        for result in with_additional(results)
     )
     return markdown.table(["protocol", "metric", "mean ± 95 % interval", "episodes, split, settings"], rows)
 

@@ -40,7 +40,7 @@ def main():
     source = sources.chosen_source(_WORKDIR.value, _PRESET.value)
     with launcher.imports():
         from publishing import presentations
-        from publishing.results import describe_protocol, few_classes_remark, format_result
+        from publishing.results import describe_protocol, few_classes_remark, format_result, with_additional
         from trainers import builder, distribute, protocols, reporting
         from zoo.core.files import writable_folder
         from zoo.presets import preset_metadata
@@ -58,7 +58,7 @@ def main():
         shot=shot,
         query=_QUERY.value,
     )
-    for result in results:
+    for result in with_additional(results):
         print(f"{result['protocol']}: {result['metric']} {format_result(result)} ({describe_protocol(result)})")
     if remark := few_classes_remark(results):
         print(remark)

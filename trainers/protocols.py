@@ -11,6 +11,7 @@ from publishing.results import format_count
 from trainers import builder, checks, class_record
 from trainers.workdir import read_metrics
 from zoo.core.metrics import lower_is_better
+from zoo.model_based.presentation_accuracy import PresentationAccuracy
 from zoo.presets import from_preset, preset_metadata, untrained
 
 
@@ -90,11 +91,10 @@ def evaluate_model(model, tasks, protocol, num_episodes, num_tasks, subset, seed
     logs = model.evaluate(episodes, steps=num_episodes // num_tasks, verbose=0, return_dict=True)
     metric = model.episode_metric.name
     # A metric of the method's own that no episode counted towards is left out.
-    presentations = [
-        [float(logs[extra.name]), float(logs[f"{extra.name}_ci95"])]
-        for extra in model.additional_metrics
-        if float(extra.num_episodes) > 0
-    ]
+    own = [extra for extra in model.additional_metrics if float(extra.num_episodes) > 0]
+    measured = {extra: [float(logs[extra.name]), float(logs[f"{extra.name}_ci95"])] for extra in own}
+    presentations = [value for extra, value in measured.items() if isinstance(extra, PresentationAccuracy)]
+    additional = {extra.name: value for extra, value in measured.items() if not isinstance(extra, PresentationAccuracy)}
     return {
         "metric": metric,
         "mean": float(logs[metric]),
@@ -109,6 +109,7 @@ def evaluate_model(model, tasks, protocol, num_episodes, num_tasks, subset, seed
         "batch_norm_mode": model.batch_norm_mode,
         "seed": seed,
         **({"presentations": presentations} if presentations else {}),
+        **({"additional": additional} if additional else {}),
     }
 
 

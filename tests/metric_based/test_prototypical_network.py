@@ -9,9 +9,9 @@ import zoo
 from tests import descriptors
 
 
-def identity_model(way=None):
+def identity_model(way=None, **options):
     inputs = keras.Input((2,))
-    return zoo.PrototypicalNetwork(keras.Model(inputs, keras.layers.Activation("linear")(inputs)), way=way)
+    return zoo.PrototypicalNetwork(keras.Model(inputs, keras.layers.Activation("linear")(inputs)), way=way, **options)
 
 
 def test_prototypes_and_logits_by_hand():
@@ -20,6 +20,25 @@ def test_prototypes_and_logits_by_hand():
     np.testing.assert_allclose(state["prototypes"], [[[1, 0], [0, 4]]])
     logits = identity_model().predict_with(state, tf.constant([[[1.0, 1.0]]]))
     np.testing.assert_allclose(logits, [[[-1, -10]]], rtol=1e-6)  # squared distances 0 + 1 and 1 + 9
+
+
+def test_cosine_by_hand():
+    """Prototypes (1, 0), and (0, 4) of (0, 3) and (0, 5): the query (3, 4) has cosines .6 and .8."""
+    model = identity_model(distance="cosine")
+    state = model.adapt(tf.constant([[[1.0, 0.0], [0.0, 3.0], [0.0, 5.0]]]), tf.constant([[0, 1, 1]], tf.int64))
+    np.testing.assert_allclose(model.predict_with(state, tf.constant([[[3.0, 4.0]]])), [[[-0.4, -0.2]]], rtol=1e-6)
+    assert zoo.PrototypicalNetwork.from_config(model.get_config()).distance == "cosine"
+    with pytest.raises(ValueError, match="`distance` must be one of .* Received: distance='l1'"):
+        identity_model(distance="l1")
+
+
+def test_embeddings_of_length_1000_keep_the_digits_of_their_logits():
+    rng = np.random.default_rng(0)
+    rows = (1000 / 2**0.5 + rng.standard_normal((2, 3, 2))).astype(np.float32)
+    model = identity_model()
+    state = model.adapt(tf.constant(rows[:1]), tf.constant([[0, 1, 2]], tf.int64))
+    expected = -((rows[1][:, None].astype(np.float64) - rows[0][None]) ** 2).sum(axis=-1)
+    np.testing.assert_allclose(model.predict_with(state, tf.constant(rows[1:]))[0], expected, rtol=1e-5)
 
 
 def test_loss_against_a_numpy_reference():

@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from publishing import results
 from tests import descriptors
+from trainers import protocols
 from zoo.core import episode
 from zoo.datasets.sampler import ImageClasses
 from zoo.metric_based.siamese_network import pair_labels, pair_losses
@@ -140,6 +142,73 @@ def test_evaluation_carries_no_penalty():
     model.compile()
     loss = model.evaluate(x, y, batch_size=2, verbose=0, return_dict=True)["loss"]
     np.testing.assert_allclose(loss, np.mean(episode.cross_entropy(y, model(x))), rtol=1e-5)
+
+
+def test_verify_gives_the_probability_of_pairs():
+    """Log odds 3 - |x1 - x2| - 2 |y1 - y2|: 3 for the same image, 3 - 1 - 4 = -2."""
+    model = identity_model(weights=(-1.0, -2.0), bias=3.0)
+    x1, x2 = np.array([[1.0, 1.0], [1.0, 1.0]]), np.array([[1.0, 1.0], [2.0, 3.0]])
+    expected = 1 / (1 + np.exp([-3, 2]))
+    np.testing.assert_allclose(model.verify(x1, x2), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.verify(x2, x1), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.verify(x1[1], x2[1]), expected[1], rtol=1e-6)
+    np.testing.assert_allclose(model.verify(x1[None], x2[None]), expected[None], rtol=1e-6)
+    specs = [tf.TensorSpec([None, 2], tf.float32)] * 2
+    graph = tf.function(model.verify, input_signature=specs)
+    np.testing.assert_allclose(graph(tf.constant(x1, tf.float32), tf.constant(x2, tf.float32)), expected, rtol=1e-6)
+
+
+def test_verify_agrees_with_the_answers_to_queries():
+    model, (x, _) = small_model(), descriptors.episode(num_tasks=2, shot=1, query=1)
+    state = model.adapt(x["support_x"], x["support_y"])
+    p = model.verify(x["query_x"], tf.gather(x["support_x"], tf.argsort(x["support_y"]), batch_dims=1))
+    diagonal = tf.linalg.diag_part(model.predict_with(state, x["query_x"]))
+    np.testing.assert_allclose(p, tf.sigmoid(diagonal), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "x1, x2, name",
+    [
+        (np.zeros((3, 4)), np.zeros((3, 4)), "x1"),
+        (np.zeros((3, 2)), np.zeros((4, 2)), "x2"),
+        (np.zeros((3, 2), np.uint8), np.zeros((3, 2), np.uint8), "x1"),
+    ],
+)
+def test_verify_names_what_it_cannot_compare(x1, x2, name):
+    with pytest.raises(
+        ValueError, match=rf"`{name}` must be float \[..., 2\], both of one shape. Received: dtype=.* shape="
+    ):
+        identity_model().verify(x1, x2)
+
+
+def test_verification_accuracy_by_hand_in_training_and_evaluation():
+    """Two pairs of one class, of which one is told, and four of two classes, of which two are; padding counts nowhere."""
+    model = identity_model(weights=(-1.0, 0.0), bias=2.5)  # one class where the first numbers are nearer than 2.5
+    x = {
+        "support_x": tf.constant([[[0.0, 0.0], [4.0, 0.0], [8.0, 0.0], [0.0, 0.0]]]),
+        "support_y": tf.constant([[0, 1, 2, -1]], tf.int64),
+        "query_x": tf.constant([[[1.0, 0.0], [6.0, 0.0], [0.0, 0.0]]]),
+    }
+    # query 6 of class 0: far from its own, near to 4 and to 8; query 1 of class 0: near its own alone
+    y = tf.constant([[0, 0, -1]], tf.int64)
+    model.compile(optimizer=keras.optimizers.SGD(0.0))
+    for logs in (model.train_on_batch(x, y, return_dict=True), model.test_on_batch(x, y, return_dict=True)):
+        np.testing.assert_allclose(logs["verification_accuracy"], (1 / 2 + 2 / 4) / 2, rtol=1e-6)
+        model.reset_metrics()
+
+
+def test_verification_accuracy_stands_in_results_and_in_the_table_of_a_card():
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), dtype=np.uint8)
+    tasks = ImageClasses.from_labels(images, np.repeat(np.arange(6), 10), list("abcdef"))
+    protocol = {"way": 3, "shot": 1, "query": 2, "overrides": {}}
+    model = small_model()
+    model.similarity.bias.assign([0.0])
+    result = {"protocol": "3way", **protocols.evaluate_model(model, tasks, protocol, 8, 4, "test", 0)}
+    mean, ci95 = result["additional"]["verification_accuracy"]
+    assert 0.2 < mean < 0.8 and 0 < ci95 < 0.5
+    rows = results.results_table([result]).splitlines()[2:]
+    assert len(rows) == 2 and f"| verification accuracy | {100 * mean:.2f} ± {100 * ci95:.2f} % |" in rows[1]
+    assert "additional" not in rows[0] + rows[1] and "presentations" not in result
 
 
 def test_the_papers_formula_has_no_bias_and_cannot_be_sure_of_the_same_image():

@@ -9,7 +9,7 @@ import zoo
 from tests import descriptors
 from tests.descriptors import IMAGE_SHAPE, WAY
 from tests.finite_differences import check_gradients
-from zoo.model_based import label_stream, mann
+from zoo.model_based import label_stream, mann, presentation_accuracy
 
 SLOTS, WIDTH, HEADS, UNITS = 16, 6, 2, 16
 
@@ -325,7 +325,7 @@ def test_the_label_that_arrives_is_that_of_the_last_usable_row():
 
 def test_presentations_are_counted_by_class():
     labels = tf.constant([[0, 1, 0, -1, 0, 1]], tf.int64)
-    np.testing.assert_array_equal(label_stream.presentation_number(labels), [[1, 1, 2, 0, 3, 2]])
+    np.testing.assert_array_equal(presentation_accuracy.presentation_number(labels), [[1, 1, 2, 0, 3, 2]])
 
 
 def test_evaluate_reports_accuracy_by_presentation():
@@ -348,7 +348,7 @@ def test_evaluate_reports_accuracy_by_presentation():
 def test_training_reports_accuracy_by_presentation_too():
     model = small()
     x, y = descriptors.episode(num_tasks=4)
-    expected = label_stream.presentation_number(x["support_y"]) == 2
+    expected = presentation_accuracy.presentation_number(x["support_y"]) == 2
     right = tf.argmax(model.presentation_logits(x["support_x"], x["support_y"]), axis=-1) == x["support_y"]
     model.compile(optimizer=keras.optimizers.SGD(0.0))
     logs = model.train_on_batch(x, y, return_dict=True)

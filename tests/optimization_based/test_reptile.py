@@ -89,6 +89,19 @@ def test_the_answer_does_not_depend_on_the_order_of_the_rows_nor_on_padding(inne
                 np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+def test_all_rows_of_a_task_may_be_one_minibatch():
+    """However many it has: padding is not among them."""
+    options = dict(inner_optimizer="sgd", inner_learning_rate=0.1, num_inner_steps_test=2)
+    model, x, labels = classifier(**options, inner_batch_test=None)
+    six, _, _ = classifier(**options, inner_batch_test=6)
+    six.set_weights(model.get_weights())
+    expected = six.adapt(tf.constant(x[None], tf.float32), tf.constant(labels[None]))["head/kernel"]
+    x, labels = permuted((x, labels), seed=0)
+    state = model.adapt(tf.constant(x[None], tf.float32), tf.constant(labels[None]))
+    np.testing.assert_allclose(state["head/kernel"], expected, rtol=1e-5, atol=1e-6)
+    assert zoo.Reptile.from_config(model.get_config()).inner_batch_test is None
+
+
 def test_the_answer_of_regression_does_not_depend_on_the_order_of_the_points():
     """Also where one input has two targets."""
     options = dict(inner_optimizer="sgd", inner_learning_rate=0.1, num_inner_steps_test=3, inner_batch_test=2)

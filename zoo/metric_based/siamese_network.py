@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from zoo.core import episode
 from zoo.core.embedding import EmbeddingModel
+from zoo.core.metrics import EpisodeMean
 
 
 @keras.saving.register_keras_serializable("metazoa")
@@ -26,6 +27,9 @@ class SiameseNetwork(EmbeddingModel):
     Training pairs are made of the episode: each query with each support image. Pairs of one class and pairs of two
     weigh half each, as in the paper, which draws half of its pairs from each kind: with way 2, shot 1 and one query per
     class the four pairs are such a draw; a larger way adds pairs of two classes for no more than their embeddings.
+
+    `verify` gives p of pairs. Training and evaluation report `verification_accuracy`, the share of pairs on the right side of
+    p = 0.5, of each query with each support image, both kinds at half of the weight.
 
     The logits of a class are sum_j a_j |h_j(query) - h_j(x2)| + b of its best support image, the log odds of p: argmax
     is the paper's decision, softmax over classes was not trained and is not calibrated.
@@ -75,6 +79,7 @@ class SiameseNetwork(EmbeddingModel):
         )
         self.similarity.build((None, backbone.output_shape[-1]))
         self._check_l2()
+        self.additional_metrics = [EpisodeMean("verification_accuracy")]
 
     def _check_l2(self):
         known = {
@@ -89,6 +94,36 @@ class SiameseNetwork(EmbeddingModel):
                     f"Received: {name!r}: {weight}"
                 )
         self._penalized = [(known[name], weight) for name, weight in self.l2.items()]
+
+    def verify(self, x1, x2):
+        """p(x1, x2), the probability that two images are of one class, pair by pair.
+
+        Args:
+            x1, x2: float [..., *input_shape], of one shape: [B, *input_shape], with tasks in front, or one pair alone.
+
+        Returns:
+            float [...], from 0 to 1.
+
+        Raises:
+            ValueError: where they are of another shape or type.
+        """
+        x1, x2 = tf.convert_to_tensor(x1), tf.convert_to_tensor(x2)
+        rank = len(self.input_shape)
+        for name, x in (("x1", x1), ("x2", x2)):
+            if (
+                not x.dtype.is_floating
+                or not x.shape[-rank:].is_compatible_with(self.input_shape)
+                or x.shape != x1.shape
+            ):
+                wanted = ", ".join(["...", *map(str, self.input_shape)])
+                raise ValueError(
+                    f"`{name}` must be float [{wanted}], both of one shape. Received: dtype={x.dtype.name}, shape={x.shape}"
+                )
+        pairs = tf.cast(tf.stack([x1, x2]), self.compute_dtype)
+        h = self.backbone(tf.reshape(pairs, [-1, *self.input_shape]), training=False)
+        h_1, h_2 = tf.split(h, 2)
+        log_odds = self.similarity(tf.abs(h_1 - h_2))
+        return tf.sigmoid(tf.reshape(log_odds, tf.shape(x1)[: tf.rank(x1) - rank]))
 
     def similarity_logits(self, query_embeddings, support_embeddings):
         """Log odds of p for each pair of rows: [T, Q, D], [T, S, D] -> [T, Q, S]."""
@@ -114,11 +149,29 @@ class SiameseNetwork(EmbeddingModel):
         support, queries = self.embed_together(x["support_x"], x["query_x"], training)
         state = self.adapt_embeddings(support, x["support_y"])
         pair_logits = self.similarity_logits(queries, state["embeddings"])  # [T, Q, S]
-        return pair_labels(y, x["support_y"]), pair_logits, self._best_pairs(state, pair_logits)
+        labels = pair_labels(y, x["support_y"])
+        if training:
+            self._update_verification(pair_logits, labels)
+        return labels, pair_logits, self._best_pairs(state, pair_logits)
 
     def task_objective(self, y, outputs):
         """Binary cross-entropy over the pairs of each task, and the penalty on the weights."""
         return pair_losses(outputs, y) + self.penalty()
+
+    def answer_in_evaluation(self, x, y):
+        self.check_inputs(x)
+        state = self.adapt(x["support_x"], x["support_y"])
+        pair_logits = self.similarity_logits(self.embed(x["query_x"]), state["embeddings"])
+        self._update_verification(pair_logits, pair_labels(y, x["support_y"]))
+        return self._best_pairs(state, pair_logits)
+
+    def _update_verification(self, pair_logits, labels):
+        right = tf.cast((pair_logits > 0) == (labels == 1), pair_logits.dtype)
+        both = tf.reduce_all(
+            [tf.reduce_any(labels == kind, axis=[1, 2]) for kind in (0, 1)], axis=0
+        )  # tasks with pairs
+        (metric,) = self.additional_metrics
+        metric.update_state(tf.boolean_mask(mean_over_kinds(right, labels), both))
 
     def penalty(self):
         """sum over layers j of lambda_j |W_j|^2, biases left out."""
@@ -151,11 +204,15 @@ def pair_losses(pair_logits, labels):
         labels: int64 [T, Q, S], as from `pair_labels`.
     """
     targets = tf.cast(labels == 1, pair_logits.dtype)
-    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=pair_logits)
+    return mean_over_kinds(tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=pair_logits), labels)
+
+
+def mean_over_kinds(values, labels):
+    """Mean of the means over pairs of one class and over pairs of two, 0 for a kind that is not there: [T, Q, S] -> [T]."""
 
     def mean_over(kind):
-        weights = tf.cast(labels == kind, losses.dtype)
-        total = tf.reduce_sum(weights * losses, axis=[1, 2])
+        weights = tf.cast(labels == kind, values.dtype)
+        total = tf.reduce_sum(weights * values, axis=[1, 2])
         return total / tf.maximum(tf.reduce_sum(weights, axis=[1, 2]), 1)
 
     return 0.5 * (mean_over(1) + mean_over(0))

@@ -7,14 +7,13 @@ from zoo.core import episode
 from zoo.core.embedding import EmbeddingModel
 from zoo.core.few_shot_model import flatten_tasks, unflatten_tasks
 from zoo.core.lstm import lstm_state
-from zoo.core.metrics import EpisodeMean
+from zoo.model_based.presentation_accuracy import presentation_metrics, update_presentations
+from zoo.model_based.string_codes import NUM_CHARACTERS, NUM_LETTERS, string_codes
 
 LABEL_ENCODINGS = ("one_hot", "strings")
-NUM_PRESENTATIONS = 10  # accuracy is reported at the 1st to 10th presentation of a class, as in the paper
 # Standard deviation of the weights of the label at the start. A label is one or five ones beside hundreds of pixels: with weights
 # as small as theirs it hardly moves the gates, and thousands of steps pass before it is bound to anything.
 _LABEL_STDDEV = 0.6
-_NUM_CHARACTERS, _NUM_LETTERS = 5, 5  # a string label: five characters, each one of five letters
 # Parts of the task state that no step changes.
 _RECORDS = ("last_label", "class_counts", "codes")
 
@@ -57,7 +56,7 @@ class LabelStreamModel(EmbeddingModel):
         self.label_encoding = label_encoding
         self.controller_size = controller_size
         self.num_characters, self.num_letters = (
-            (1, way) if label_encoding == "one_hot" else (_NUM_CHARACTERS, _NUM_LETTERS)
+            (1, way) if label_encoding == "one_hot" else (NUM_CHARACTERS, NUM_LETTERS)
         )
         label_size = self.num_characters * self.num_letters
         recurrent_size = controller_size + (read_size if feed_read else 0)
@@ -77,7 +76,7 @@ class LabelStreamModel(EmbeddingModel):
             name="recurrent",
         )
         self.output_layer = dense(label_size, controller_size + read_size, name="output")
-        self.additional_metrics = [EpisodeMean(f"accuracy_{ordinal(k)}") for k in range(1, NUM_PRESENTATIONS + 1)]
+        self.additional_metrics = presentation_metrics()
 
     @property
     def supports_variable_way(self):
@@ -136,7 +135,7 @@ class LabelStreamModel(EmbeddingModel):
         log_p, state = self._read(self.embed(support_x), support_y, training=False)
         return tf.matmul(log_p, self._codes_of(state), transpose_b=True)
 
-    def answer_in_evaluation(self, x):
+    def answer_in_evaluation(self, x, y):
         log_p, state = self._read(self.embed(x["support_x"]), x["support_y"], training=False)
         self._update_presentations(log_p, x["support_y"], self._codes_of(state))
         return self.predict_with(state, x["query_x"])
@@ -146,11 +145,7 @@ class LabelStreamModel(EmbeddingModel):
         said = tf.argmax(self._characters(log_p), axis=-1)  # [T, S, characters]
         wanted = tf.argmax(self._characters(self._encode(labels, codes)), axis=-1)
         right = tf.cast(tf.reduce_all(said == wanted, axis=-1), log_p.dtype)
-        number = presentation_number(labels)
-        for k, metric in enumerate(self.additional_metrics, start=1):
-            chosen = tf.where(number == k, labels, episode.PADDING_LABEL)
-            shown = tf.reduce_any(number == k, axis=-1)  # episodes with a k-th presentation
-            metric.update_state(tf.boolean_mask(episode.mean_over_usable(right, chosen), shown))
+        update_presentations(self.additional_metrics, right, labels)
 
     # ---- the stream
 
@@ -229,23 +224,12 @@ class LabelStreamModel(EmbeddingModel):
 
     def _make_codes(self, num_tasks, way, training):
         """The label of each class of each task as the network sees it: [T, way, label size]."""
-        dtype = self.compute_dtype
         if self.label_encoding == "one_hot":
-            return tf.eye(way, batch_shape=[num_tasks], dtype=dtype)
-        num_strings = self.num_letters**self.num_characters
-        if training:  # from the number of the step, so that a resumed run draws the same
-            step = 0 if self.optimizer is None else tf.cast(self.optimizer.iterations, tf.int32)
-            replica = tf.distribute.get_replica_context()
-            total = num_tasks * replica.num_replicas_in_sync
-            keys = tf.random.stateless_uniform([total, num_strings], tf.stack([1, step]))
-            keys = keys[num_tasks * replica.replica_id_in_sync_group :][:num_tasks]
-        else:
-            keys = tf.random.stateless_uniform([1, num_strings], [0, 0])
-        strings = tf.math.top_k(keys, way).indices  # [T, way], no string twice in a task
-        places = self.num_letters ** tf.range(self.num_characters)
-        letters = tf.one_hot(strings[..., None] // places % self.num_letters, self.num_letters, dtype=dtype)
-        codes = tf.reshape(letters, [-1, way, self.num_characters * self.num_letters])
-        return codes if training else tf.repeat(codes, num_tasks, axis=0)
+            return tf.eye(way, batch_shape=[num_tasks], dtype=self.compute_dtype)
+        if not training:
+            return string_codes(num_tasks, way, self.compute_dtype)
+        step = 0 if self.optimizer is None else tf.cast(self.optimizer.iterations, tf.int32)
+        return string_codes(num_tasks, way, self.compute_dtype, step)
 
     def get_config(self):
         return {
@@ -277,18 +261,6 @@ def arrived_labels(labels, usable):
     before = tf.logical_and(usable[:, None, :], position[:, None] > position[None, :-1])  # [T, S + 1, S]
     latest = tf.reduce_max(tf.where(before, position[1:], 0), axis=-1)  # [T, S + 1], one more than its row
     return tf.gather(tf.pad(labels, [[0, 0], [1, 0], [0, 0]]), latest, batch_dims=1)
-
-
-def presentation_number(labels):
-    """How many times the class of a row has been shown, this row included; 0 for padding: int32 [T, S]."""
-    position = tf.range(tf.shape(labels)[1])
-    same = tf.logical_and(labels[:, :, None] == labels[:, None, :], position[:, None] >= position[None, :])
-    return tf.where(labels >= 0, tf.reduce_sum(tf.cast(same, tf.int32), axis=-1), 0)
-
-
-def ordinal(number):
-    """1st, 2nd, 3rd, 4th, ... for 1 to 20."""
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
 
 
 def where_usable(usable, stepped, state):
