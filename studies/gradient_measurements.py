@@ -36,11 +36,13 @@ def build_in_float64(config, preset=None, smooth=False):
     `smooth` puts softplus in the place of every ReLU of the backbone: the same weights, another function, without kinks.
 
     Raises:
-        ValueError: for a method that has no fast weights, or whatever else cannot be built.
+        ValueError: for a method whose inner loop takes no gradient steps, or whatever else cannot be built.
     """
-    if not issubclass(builder.method_class(config), FastWeightsModel):
+    method = builder.method_class(config)
+    # The LSTM meta-learner changes weights by a rule that it learns: what is measured here says nothing about its steps.
+    if not issubclass(method, FastWeightsModel) or issubclass(method, zoo.LSTMMetaLearner):
         raise ValueError(
-            "The method must adapt the weights of its network by gradients, such as MAML or Reptile. "
+            "The method must adapt the weights of its network by gradient steps, such as MAML, ANIL or Reptile. "
             f"Received: {config['model']['method']}"
         )
     before = keras.config.dtype_policy()

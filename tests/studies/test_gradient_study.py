@@ -10,10 +10,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from configs import prototypical_network_glyphs
+from configs import anil_omniglot_5way_1shot, lstm_meta_learner_omniglot_5way_1shot, prototypical_network_glyphs
 from studies import gradient_combinations, gradient_measurements
 from tests import binaries
+from zoo.datasets.sampler import ImageClasses
 from zoo.datasets.sinusoid import SinusoidTasks
+from zoo.optimization_based import gradient_terms
 
 MAML = ["--config=configs/maml_sinusoid.py", "--shot=5", "--num_tasks=3"]
 REPTILE = ["--config=configs/reptile_omniglot_5way_1shot.py", "--dataset=glyphs"]
@@ -124,10 +126,28 @@ def test_step_sizes_are_sorted():
     assert gradient_measurements.parse_alphas(["1e-3", "0.5", "0.01"]) == [0.5, 0.01, 0.001]
 
 
-def test_a_method_without_fast_weights_is_refused():
-    config = prototypical_network_glyphs.get_config().to_dict()
-    with pytest.raises(ValueError, match="must adapt the weights .* Received: PrototypicalNetwork"):
+@pytest.mark.parametrize("module", [prototypical_network_glyphs, lstm_meta_learner_omniglot_5way_1shot])
+def test_a_method_without_gradient_steps_is_refused(module):
+    config = module.get_config().to_dict()
+    with pytest.raises(ValueError, match=f"must adapt the weights .* Received: {config['model']['method']}"):
         gradient_measurements.build_in_float64(config)
+
+
+def test_the_terms_of_anil_are_those_of_its_head():
+    """Constant features: the loss of the head is smooth, so that the error of the leading order falls with alpha^2."""
+    config = anil_omniglot_5way_1shot.get_config().to_dict()
+    config["model"]["backbone_options"]["filters"] = 4
+    model = gradient_measurements.build_in_float64(config)
+    images = np.random.default_rng(0).integers(0, 256, (60, 28, 28, 1), dtype=np.uint8)
+    tasks = ImageClasses.from_labels(images, np.repeat(np.arange(6), 10), list("abcdef"))
+    protocol, alphas = {"way": 5, "shot": 2}, [1e-3, 1e-4]
+    result = gradient_measurements.measure(model, tasks, protocol, 2, 2, alphas, seed=0)
+    phi, _ = gradient_terms.flat_problem(model)
+    assert len(phi) == 4 * 5 + 5
+    for records in result["errors"].values():
+        (slope,) = gradient_measurements.slopes(records, "expansion")
+        assert abs(slope - 2) < 0.02
+    assert result["terms"]["length_B_per_task"][0] > 0
 
 
 def test_minibatches_have_the_same_rows_of_each_class():

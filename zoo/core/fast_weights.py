@@ -99,6 +99,10 @@ class FastWeightsModel(TaskwiseModel):
         outputs, _ = self.network.stateless_call(variables, self.network.non_trainable_variables, x, training=training)
         return outputs
 
+    def network_outputs(self, theta, x, training=False):
+        """`forward` on inputs [rows, *input_shape], also where a method's inner loop runs `forward` on something else."""
+        return self.forward(theta, x, training)
+
     def support_loss(self, y, outputs, weights):
         """Mean loss over the support rows of one task, weighted by `weights` [rows]; 0 where all of them are 0."""
         if self.target_size is not None:
@@ -143,7 +147,7 @@ class FastWeightsModel(TaskwiseModel):
 
     def predict_task(self, task_state, query_x, training=False):
         with self.as_support(task_state):
-            outputs = self.forward(task_state, query_x, training)
+            outputs = self.network_outputs(task_state, query_x, training)
         return self.masked(outputs, task_state)
 
     def state_signature(self):

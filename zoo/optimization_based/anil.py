@@ -38,10 +38,8 @@ class ANIL(MAML):
         head = self._descend(self.initial_weights(), features, y, weights, num_steps, unroll=training)
         return {**head, **(self.named_statistics(recorded) if self.keeps_support_statistics else {})}
 
-    def predict_task(self, task_state, query_x, training=False):
-        with self.as_support(task_state):
-            features = self._features(query_x, training)
-        return self.masked(self.forward(task_state, features, training), task_state)
+    def network_outputs(self, theta, x, training=False):
+        return self.forward(theta, self._features(x, training), training)
 
     def _features(self, x, training):
         """The body's output [rows, D]."""

@@ -51,7 +51,7 @@ def flat_problem(model):
         x, y = batch
         parts = zip(theta.items(), tf.split(phi, sizes))
         weights = {path: tf.reshape(part, value.shape) for (path, value), part in parts}
-        outputs = model.forward(weights, x, training=True)
+        outputs = model.network_outputs(weights, x, training=True)
         return model.support_loss(y, outputs, tf.ones(tf.shape(y)[:1], outputs.dtype))
 
     return tf.concat([tf.reshape(value, [-1]) for value in theta.values()], axis=0), loss
