@@ -28,7 +28,8 @@ class PrototypicalNetwork(EmbeddingModel):
     Not transductive with a backbone of running statistics, as in the paper.
 
     Differs from the paper: nothing in the rule. `zoo.backbones.conv4` has no bias in front of BatchNorm, where it is dead
-    weight. The paper trains on the validation classes too before it is tested; the configs do not.
+    weight, and BatchNorm adds 1e-3 to the variance, where the authors' code adds 1e-5. The paper trains on the validation
+    classes too before it is tested; the configs do not.
 
     Args:
         backbone: keras.Model, images [B, *input_shape] -> embeddings [B, D].
