@@ -18,6 +18,8 @@ def model_card(name, metadata, num_parameters):
     options = ", ".join(f"{key}={value}" for key, value in {**data["options"], **data["train_options"]}.items())
     train = ", ".join(f"{key} {format_count(value)}" for key, value in config["train"].items() if value is not None)
     command = "".join([f"`{metadata['command']}`", *map(_continuation, metadata.get("continued", []))])
+    answers = ", ".join(f"{name}={value}" for name, value in metadata.get("answers", {}).items())
+    answers = f"- Answers with {answers}, in place of what it was trained with.\n" if answers else ""
     few = few_classes_remark(metadata["results"])
     weights = f", {metadata['weights']}" if "weights" in metadata else ""
     return f"""# {name}
@@ -28,7 +30,7 @@ def model_card(name, metadata, num_parameters):
 - Trained: {cost["steps"]:,} steps of {train}; seed {config["seed"]}; the weights kept are those of step {cost["kept_step"]:,}, the best on
   the validation episodes.
 - Command: {command}
-- Cost: {cost["seconds"] / 60:.1f} minutes, validation included, on {cost["machine"]}; {cost["versions"]}.
+{answers}- Cost: {cost["seconds"] / 60:.1f} minutes, validation included, on {cost["machine"]}; {cost["versions"]}.
 
 The interval is 1.96 standard errors of the mean over episodes.{f" {few}" if few else ""}
 

@@ -1,10 +1,14 @@
 """Writes what an evaluation found into the workdir of its run."""
 
+import importlib.util
 import json
 import pathlib
+import shutil
+import tempfile
 
 from publishing import card, presentations
-from trainers import protocols
+from publishing.methods_table import config_path
+from trainers import builder, protocols
 from trainers.learning_curve import CURVE_FILE
 from trainers.workdir import AD_HOC_FILE, EPISODE_FILE, EVALUATION_FILE, PRESENTATIONS_FILE
 from zoo.core.files import write_text
@@ -37,6 +41,41 @@ def write_results(workdir, results, tasks):
     if ad_hoc:
         names = ", ".join(result["protocol"] for result in ad_hoc)
         print(f"{folder / AD_HOC_FILE}: {names}; the card does not show them")
+
+
+def measure_preset(folder, answers, num_episodes=None):
+    """Evaluates a preset by the protocols of its config file, and writes its model.json and card.md.
+
+    Args:
+        folder: of the preset, a pathlib.Path.
+        answers: arguments of the model to answer with, by name, where training had others; the card tells them.
+        num_episodes: per protocol; the config's when None.
+
+    Returns:
+        The results.
+
+    Raises:
+        ValueError: where the model does not take an argument, or what `protocols.evaluate_preset` refuses.
+    """
+    metadata = preset_metadata(folder)
+    metadata["config"]["evaluation"] = _read_config(config_path(metadata["command"]))["evaluation"]
+    if answers:
+        metadata["answers"] = {**metadata.get("answers", {}), **answers}
+    model = from_preset(folder, **answers)
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = pathlib.Path(shutil.copytree(folder, pathlib.Path(scratch, folder.name)))
+        save_preset_config(model, copy, metadata)
+        metadata["results"], _ = protocols.evaluate_preset(copy, num_episodes=num_episodes)
+    save_preset_config(model, folder, metadata)
+    write_text(folder / CARD_FILE, card.model_card(folder.name, metadata, card.count_parameters(model)))
+    return metadata["results"]
+
+
+def _read_config(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return builder.to_dict(module.get_config())
 
 
 def _fits_card(result, protocols_of_card, before):
