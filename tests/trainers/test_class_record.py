@@ -148,7 +148,7 @@ def test_many_classes_are_recorded_by_hashes_that_still_tell_names(tmp_path):
     }
     recorded = class_record.summary(names)
     assert len(json.dumps(recorded)) < 8500
-    (tmp_path / "model.json").write_text(json.dumps({"format": 1, "metadata": {"classes": recorded}}))
+    (tmp_path / "model.json").write_text(json.dumps({"format": 1, "model": {}, "metadata": {"classes": recorded}}))
     class_record.check_preset(tmp_path, "test", Tasks(names["test"]))
     changed = ["letter7", "new", *names["test"]]
     message = "Received: 'letter7', 'new' not among them; of these then in 'train': 'letter7'"
@@ -161,7 +161,7 @@ def test_many_classes_are_recorded_by_hashes_that_still_tell_names(tmp_path):
 
 
 def test_presets_without_a_record_and_tasks_without_classes_are_taken_as_they_are(tmp_path):
-    (tmp_path / "model.json").write_text(json.dumps({"format": 1, "metadata": {}}))
+    (tmp_path / "model.json").write_text(json.dumps({"format": 1, "model": {}, "metadata": {}}))
     class_record.check_preset(tmp_path, "test", Tasks(["a"]))
     class_record.check_preset(tmp_path, "test", object())
     class_record.check_run(tmp_path, {"train": ["a"]})
