@@ -6,9 +6,9 @@ Paper: Sung, Yang, Zhang, Xiang, Torr, Hospedales, CVPR 2018, https://arxiv.org/
 Differs from the paper: BatchNorm answers by running averages; the mean over the images of a class, not the sum, so that more
   shots help; a step takes 4 tasks of 5 queries per class, not 1 of 19; 4,000 steps along a cosine, not 1,000,000 with a halving
   each 100,000; the gradient is not clipped; a rotated class is a class, where the authors turn a whole episode.
-Cost: under 20 minutes on 2 CPU cores.
+Cost: 25 minutes on 2 CPU cores, beside other work.
 Command: python -m trainers.train --config=configs/relation_network_omniglot.py --workdir=runs/relation_network_omniglot
-To reach: 95.0 % 5-way 1-shot over 1,000 episodes.
+To reach: 95.0 % 5-way 1-shot over 1,000 episodes. Reached: 96.3 (the card).
 """
 
 from configs import common
