@@ -136,6 +136,19 @@ def test_the_penalty_is_a_lambda_per_layer_on_kernels_alone():
         np.testing.assert_allclose(difference, expected.get(variable.path, np.zeros(variable.shape)), atol=1e-5)
 
 
+def test_the_penalty_is_on_every_layer_of_a_name():
+    """The two halves of a backbone come from one builder, so that their layers have the same names."""
+    inputs = keras.Input((4,))
+    halves = [zoo.backbones.mlp((4,), hidden_sizes=(3,), name=name) for name in ("left", "right")]
+    backbone = keras.Model(inputs, keras.layers.Concatenate()([half(inputs) for half in halves]))
+    model, plain = zoo.SiameseNetwork(backbone, l2={"dense_1": 0.5}), zoo.SiameseNetwork(backbone)
+    plain.set_weights(model.get_weights())
+    x, y = descriptors.episode(image_shape=(4,))
+    difference = model.compute_gradients(x, y)[0] - plain.compute_gradients(x, y)[0]
+    expected = 0.5 * sum(np.sum(np.square(half.get_layer("dense_1").kernel)) for half in halves)
+    np.testing.assert_allclose(difference, expected, rtol=1e-4)
+
+
 def test_evaluation_carries_no_penalty():
     x, y = descriptors.episode()
     model = small_model(l2={"dense_1": 100.0})

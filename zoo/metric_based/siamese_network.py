@@ -44,7 +44,7 @@ class SiameseNetwork(EmbeddingModel):
         use_bias: whether b exists. False in the paper's formula.
         similarity_initializer: Keras initializer of a, as a name or its config. None: N(0, 0.2), the paper's for its
             fully connected layers.
-        l2: dict, name of a layer of the backbone (or "similarity") -> lambda of its kernel. The paper searched one from
+        l2: dict, name of layers of the backbone (or "similarity") -> lambda of their kernels. The paper searched one from
             0 to 0.1 for each layer, and publishes none of them. None: no penalty.
 
     Raises:
@@ -82,18 +82,17 @@ class SiameseNetwork(EmbeddingModel):
         self.additional_metrics = [EpisodeMean("verification_accuracy")]
 
     def _check_l2(self):
-        known = {
-            layer.name: layer
-            for layer in (*self.backbone._flatten_layers(), self.similarity)
-            if hasattr(layer, "kernel")
-        }
+        known = {}  # two networks of one builder inside of the backbone have layers of the same names
+        for layer in (*self.backbone._flatten_layers(), self.similarity):
+            if hasattr(layer, "kernel"):
+                known.setdefault(layer.name, []).append(layer)
         for name, weight in self.l2.items():
             if name not in known or weight < 0:
                 raise ValueError(
                     f"`l2` must map layers with a kernel, of {sorted(known)}, to numbers of at least 0. "
                     f"Received: {name!r}: {weight}"
                 )
-        self._penalized = [(known[name], weight) for name, weight in self.l2.items()]
+        self._penalized = [(layer, weight) for name, weight in self.l2.items() for layer in known[name]]
 
     def verify(self, x1, x2):
         """p(x1, x2), the probability that two images are of one class, pair by pair.
