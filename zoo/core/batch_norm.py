@@ -11,7 +11,7 @@ STATISTICS = ("running", "batch")
 # What the layers are asked to do with statistics while a network is called, see the three functions below.
 _RECORDED = contextvars.ContextVar("recorded", default=None)
 _GIVEN = contextvars.ContextVar("given", default=None)
-_OF_BATCH = contextvars.ContextVar("of_batch", default=False)
+_OF_BATCH = contextvars.ContextVar("of_batch", default=None)  # None, or what becomes of the averages: "keep" or "move"
 
 
 @contextlib.contextmanager
@@ -38,9 +38,9 @@ def given_statistics(statistics):
     return _set(_GIVEN, statistics)
 
 
-def batch_statistics():
-    """Context in which every BatchNorm normalizes by its batch, as in training, and leaves its averages as they are."""
-    return _set(_OF_BATCH, True)
+def batch_statistics(move_averages=False):
+    """Context in which every BatchNorm normalizes by its batch, as in training; its averages stay as they are unless asked to."""
+    return _set(_OF_BATCH, "move" if move_averages else "keep")
 
 
 @contextlib.contextmanager
@@ -63,7 +63,8 @@ class BatchNorm(keras.layers.Layer):
     go through the fused op, whose second derivative is right, and everything else through the formula written out.
 
     Args:
-        statistics: "running": batch statistics in training, moving averages at inference. "batch": the statistics of the
+        statistics: "running": batch statistics in training, moving averages at inference, and always where the layer is not
+            trainable. "batch": the statistics of the
             batch always, in training and at inference, and no moving averages: queries asked together then change each
             other's answers, unless the method has them normalized by other statistics (`given_statistics`).
         momentum: weight of the old moving average, from 0 to 1 (PyTorch's momentum is 1 minus this).
@@ -107,16 +108,22 @@ class BatchNorm(keras.layers.Layer):
         beta = tf.zeros(self.channels, dtype) if self.beta is None else tf.cast(self.beta, dtype)
         return gamma, beta
 
+    @property
+    def is_frozen(self):
+        """Whether the layer has averages and is not trainable: then it normalizes by them always, as Keras' layer does."""
+        return self.statistics == "running" and not self.trainable
+
     def uses_averages(self, training):
         """Whether a call normalizes by statistics that are there, moving averages or given ones, and not by those of its batch."""
-        if _GIVEN.get() is not None:
+        if self.is_frozen or _GIVEN.get() is not None:
             return True
         of_batch = training or _OF_BATCH.get() or _RECORDED.get() is not None
         return self.statistics == "running" and not of_batch
 
     def averages(self, dtype):
         """The mean and the variance that are there."""
-        mean, variance = _GIVEN.get()[self] if _GIVEN.get() is not None else (self.moving_mean, self.moving_variance)
+        given = None if self.is_frozen else _GIVEN.get()
+        mean, variance = (self.moving_mean, self.moving_variance) if given is None else given[self]
         return tf.cast(mean, dtype), tf.cast(variance, dtype)
 
     def keep_statistics(self, mean, variance, count):
@@ -128,7 +135,7 @@ class BatchNorm(keras.layers.Layer):
                     f"A BatchNorm whose statistics are kept can be called once. Received: {self.path} again"
                 )
             recorded[self] = mean, variance
-        elif self.statistics == "running" and not _OF_BATCH.get():
+        elif self.statistics == "running" and _OF_BATCH.get() != "keep":
             unbiased = variance * count / tf.maximum(count - 1, 1)
             for average, value in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
                 value = tf.cast(tf.stop_gradient(value), average.dtype)

@@ -7,14 +7,22 @@ import tensorflow as tf
 
 from zoo.core import episode
 from zoo.core.batch_norm import BatchNorm, given_statistics, recorded_statistics
+from zoo.core.random_masks import SeedStates, drawn_at
+from zoo.core.replace_normalization import keras_normalizations
 from zoo.core.row_order import class_balanced_order
 from zoo.core.taskwise import TaskwiseModel, usable_support
+from zoo.core.unique_names import VariableNames, unique_names
+
+# Entries of a task state that are no variables.
+_RECORDS = ("class_counts", "support_x", "support_usable")
 
 
 class FastWeightsModel(TaskwiseModel):
     """A backbone with a dense layer on top, whose weights are an argument: the task state is the fast weights.
 
-    Nothing is assigned to a layer. `forward` runs the network functionally, under the weights of a task.
+    Nothing is assigned to a layer. `forward` runs the network functionally, under the weights of a task. Random layers draw
+    new numbers for each training step, task and inner step, and none at inference. Layers that are not trainable keep their
+    weights, and their BatchNorm its averages.
 
     Args:
         backbone: keras.Model, inputs [B, *input_shape] -> features [B, D]. The dense layer is added here.
@@ -24,7 +32,7 @@ class FastWeightsModel(TaskwiseModel):
 
     Raises:
         ValueError: unless exactly one of `way` and `target_size` is given, and for a backbone whose BatchNorm keeps
-            averages that this method does not.
+            averages that this method does not, or that has Keras' normalization layers, see `zoo.replace_normalization`.
     """
 
     # Whether the method keeps moving averages of BatchNorm for each task; on the layers they would never be updated.
@@ -35,14 +43,22 @@ class FastWeightsModel(TaskwiseModel):
             raise ValueError(f"Give either `way` or `target_size`. Received: way={way}, target_size={target_size}")
         super().__init__(backbone, way=way, target_size=target_size, **kwargs)
         self.head_initializer = keras.initializers.get(head_initializer)
-        head = keras.layers.Dense(way or target_size, kernel_initializer=self.head_initializer, name="head")
-        inputs = keras.Input(self.input_shape, name="inputs")
+        inputs_name, head_name = unique_names(["inputs", "head"], taken=[backbone.name])
+        head = keras.layers.Dense(way or target_size, kernel_initializer=self.head_initializer, name=head_name)
+        inputs = keras.Input(self.input_shape, name=inputs_name)
         self.network = keras.Model(inputs, head(backbone(inputs)), name="network")
-        self._check_statistics()
+        self.name_of = VariableNames(self.network.variables, taken=_RECORDS)
+        self._seeds = SeedStates(self.network)
+        self._check_normalization()
 
-    def _check_statistics(self):
+    def _check_normalization(self):
         wanted = "running" if self.keeps_moving_averages else "batch"
-        wrong = [layer for layer in self._norm_layers() if layer.statistics != wanted]
+        for layer in keras_normalizations(self.network):
+            raise ValueError(
+                f"{type(self).__name__} adapts by gradients, and through Keras' {type(layer).__name__} these go wrong. "
+                f"Give it zoo.replace_normalization(backbone, statistics={wanted!r}). Received: layer {layer.name}"
+            )
+        wrong = [layer for layer in self._norm_layers() if layer.statistics != wanted and not layer.is_frozen]
         if wrong:
             raise ValueError(
                 f"{type(self).__name__} needs a backbone whose BatchNorm has statistics={wanted!r}. "
@@ -52,6 +68,10 @@ class FastWeightsModel(TaskwiseModel):
     def _norm_layers(self):
         return [layer for layer in self.network._flatten_layers() if isinstance(layer, BatchNorm)]
 
+    def head_layer(self):
+        """The dense layer on top of the backbone. No attribute: Keras would save it under that name."""
+        return self.network.layers[-1]
+
     # ---- what a query is normalized by
 
     @property
@@ -60,9 +80,11 @@ class FastWeightsModel(TaskwiseModel):
         return self.batch_norm_mode == "support"
 
     def _statistics_names(self):
-        """(layer, names of its mean and variance in the task state) of every BatchNorm of the network."""
+        """(layer, names of its mean and variance in the task state) of every BatchNorm that has no averages."""
+        layers = [layer for layer in self._norm_layers() if layer.statistics == "batch"]
+        paths = unique_names([layer.path for layer in layers])
         return [
-            (layer, [f"{layer.path}/support_{name}" for name in ("mean", "variance")]) for layer in self._norm_layers()
+            (layer, [f"{path}/support_{name}" for name in ("mean", "variance")]) for layer, path in zip(layers, paths)
         ]
 
     def named_statistics(self, recorded):
@@ -73,7 +95,7 @@ class FastWeightsModel(TaskwiseModel):
         """Mean and variance that each BatchNorm finds in support rows [S, ...] under `theta`, as entries of the task state."""
         if not self.keeps_support_statistics:
             return {}
-        with recorded_statistics() as recorded:
+        with recorded_statistics() as recorded, drawn_at(-1):
             self.forward(theta, x, training)
         return self.named_statistics(recorded)
 
@@ -90,14 +112,21 @@ class FastWeightsModel(TaskwiseModel):
         return self.network.trainable_variables
 
     def initial_weights(self):
-        """theta_0: the meta-learned start, by the path of each variable."""
-        return {variable.path: tf.convert_to_tensor(variable) for variable in self.fast_variables()}
+        """theta_0: the meta-learned start, by the name of each variable: its path, unless another one has the same."""
+        self._check_normalization()  # a layer may have become trainable
+        return {self.name_of(variable): tf.convert_to_tensor(variable) for variable in self.fast_variables()}
 
     def forward(self, theta, x, training=False):
         """The network's outputs [rows, way] with `theta` in place of the adapted variables."""
-        variables = [theta.get(v.path, v) for v in self.network.trainable_variables]
-        outputs, _ = self.network.stateless_call(variables, self.network.non_trainable_variables, x, training=training)
-        return outputs
+        return self.call_network(self.network, theta, x, training)[0]
+
+    def call_network(self, network, values, x, training):
+        """A part of the network with `values`, by name, in place of its variables: (outputs, new values of the others)."""
+        weights = [values.get(self.name_of(v), v) for v in network.trainable_variables]
+        others = network.non_trainable_variables
+        states = self._seeds.values(others) if training else others
+        states = [values.get(self.name_of(v), state) for v, state in zip(others, states)]
+        return network.stateless_call(weights, states, x, training=training)
 
     def network_outputs(self, theta, x, training=False):
         """`forward` on inputs [rows, *input_shape], also where a method's inner loop runs `forward` on something else."""
@@ -150,8 +179,13 @@ class FastWeightsModel(TaskwiseModel):
             outputs = self.network_outputs(task_state, query_x, training)
         return self.masked(outputs, task_state)
 
+    def compute_gradients(self, x, y):
+        results = super().compute_gradients(x, y)
+        self._seeds.advance()
+        return results
+
     def state_signature(self):
-        signature = {v.path: tf.TensorSpec(v.shape, self.compute_dtype) for v in self.fast_variables()}
+        signature = {self.name_of(v): tf.TensorSpec(v.shape, self.compute_dtype) for v in self.fast_variables()}
         if self.keeps_support_statistics:
             for layer, names in self._statistics_names():
                 signature.update({name: tf.TensorSpec(layer.channels, self.compute_dtype) for name in names})

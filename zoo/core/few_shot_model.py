@@ -89,8 +89,11 @@ class FewShotModel(keras.Model):
 
     @property
     def batch_norm_mode(self):
-        """How BatchNorm behaves at inference: "transductive" (statistics of the batch), "running" or "none"."""
-        statistics = {layer.statistics for layer in self._flatten_layers() if isinstance(layer, BatchNorm)}
+        """How BatchNorm, the zoo's or Keras', behaves at inference: "transductive" (statistics of the batch), "running" or "none"."""
+        norms = [
+            layer for layer in self._flatten_layers() if isinstance(layer, (BatchNorm, keras.layers.BatchNormalization))
+        ]
+        statistics = {getattr(layer, "statistics", "running") for layer in norms}  # Keras' layer has averages
         return "transductive" if "batch" in statistics else "running" if statistics else "none"
 
     @property

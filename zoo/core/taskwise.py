@@ -6,17 +6,32 @@ import tensorflow as tf
 
 from zoo.core import gradients
 from zoo.core.few_shot_model import FewShotModel
+from zoo.core.random_masks import drawn_at
 
 
 def map_tasks(function, tasks, output_signature):
-    """Applies `function` to each task of `tasks` (T leading) and stacks the results.
+    """Applies `function` to each task of `tasks` (T leading) and stacks the results; each task draws numbers of its own.
 
     One traced body, whose iterations run in parallel up to the inter-op threads. `tf.vectorized_map` is no choice here: it
     is slower (grouped convolutions), and fails in a served graph where T is unknown and arrives as 1.
     """
     # Two tasks in flight per core keep it busy; more of them push each other out of its cache.
     parallel_iterations = 1 if tf.executing_eagerly() else 2 * os.cpu_count()
-    return tf.map_fn(function, tasks, fn_output_signature=output_signature, parallel_iterations=parallel_iterations)
+    num_tasks = tf.shape(tf.nest.flatten(tasks)[0])[0]
+    replica = tf.distribute.get_replica_context()
+    first = 0 if replica is None else tf.cast(replica.replica_id_in_sync_group, tf.int32) * num_tasks
+
+    def numbered(element):
+        number, task = element
+        with drawn_at(number):
+            return function(task)
+
+    return tf.map_fn(
+        numbered,
+        (first + tf.range(num_tasks), tasks),
+        fn_output_signature=output_signature,
+        parallel_iterations=parallel_iterations,
+    )
 
 
 def usable_support(support_x, support_y, usable):

@@ -3,6 +3,7 @@
 import keras
 
 from zoo.core.batch_norm import recorded_statistics
+from zoo.core.random_masks import drawn_at
 from zoo.optimization_based.maml import MAML
 
 
@@ -30,10 +31,10 @@ class ANIL(MAML):
     """
 
     def fast_variables(self):
-        return self.network.get_layer("head").trainable_variables
+        return self.head_layer().trainable_variables
 
     def _adapted(self, x, y, weights, num_steps, training):
-        with recorded_statistics() as recorded:
+        with recorded_statistics() as recorded, drawn_at(-1):
             features = self._features(x, training)
         head = self._descend(self.initial_weights(), features, y, weights, num_steps, unroll=training)
         return {**head, **(self.named_statistics(recorded) if self.keeps_support_statistics else {})}
@@ -43,10 +44,8 @@ class ANIL(MAML):
 
     def _features(self, x, training):
         """The body's output [rows, D]."""
-        body = self.backbone
-        return body.stateless_call(body.trainable_variables, body.non_trainable_variables, x, training=training)[0]
+        return self.call_network(self.backbone, {}, x, training)[0]
 
     def forward(self, theta, features, training=False):
         """The head's outputs [rows, way] on features [rows, D], with `theta` in place of its weights."""
-        head = self.network.get_layer("head")
-        return head.stateless_call([theta[v.path] for v in head.trainable_variables], [], features)[0]
+        return self.call_network(self.head_layer(), theta, features, training)[0]

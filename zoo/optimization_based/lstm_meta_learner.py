@@ -5,8 +5,10 @@ import math
 import keras
 import tensorflow as tf
 
+from zoo.core.batch_norm import batch_statistics
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.lstm import lstm_state
+from zoo.core.random_masks import drawn_at
 
 GATE_FEEDBACKS = ("sigmoid", "pre_sigmoid")
 
@@ -106,22 +108,24 @@ class LSTMMetaLearner(FastWeightsModel):
 
     # ---- the learner under given weights
 
-    def _averages(self):
-        """The averages of BatchNorm that a task starts from, by path."""
-        return {
-            v.path: tf.ones(v.shape, v.dtype) if v.path.endswith("variance") else tf.zeros(v.shape, v.dtype)
-            for v in self.network.non_trainable_variables
-        }
+    def _average_variables(self):
+        """The averages of BatchNorm that move; those of a layer that is not trainable stay what they are."""
+        norms = [layer for layer in self._norm_layers() if not layer.is_frozen]
+        return [variable for layer in norms for variable in (layer.moving_mean, layer.moving_variance)]
 
-    def forward(self, theta, x, training=False):
-        return self._forward(theta, theta, x, training)[0]
+    def _averages(self):
+        """The averages that a task starts from, by name: mean 0, variance 1."""
+        means, variances = self._average_variables()[::2], self._average_variables()[1::2]
+        return {
+            **{self.name_of(v): tf.zeros(v.shape, v.dtype) for v in means},
+            **{self.name_of(v): tf.ones(v.shape, v.dtype) for v in variances},
+        }
 
     def _forward(self, theta, averages, x, training):
         """(outputs [rows, way], the averages after it)."""
-        weights = [theta[v.path] for v in self.network.trainable_variables]
-        paths = [v.path for v in self.network.non_trainable_variables]
-        outputs, updated = self.network.stateless_call(weights, [averages[q] for q in paths], x, training=training)
-        return outputs, dict(zip(paths, updated))
+        outputs, updated = self.call_network(self.network, {**theta, **averages}, x, training)
+        after = {self.name_of(v): value for v, value in zip(self.network.non_trainable_variables, updated)}
+        return outputs, {name: after[name] for name in averages}
 
     # ---- the meta-learner
 
@@ -166,9 +170,10 @@ class LSTMMetaLearner(FastWeightsModel):
 
         def step(t, theta, averages, state):
             rows = (t * size + tf.range(size)) % num_rows
-            loss, gradient, averages = self._loss_and_gradient(
-                theta, averages, tf.gather(x, rows), tf.gather(y, rows), tf.gather(weights, rows)
-            )
+            with drawn_at(t):
+                loss, gradient, averages = self._loss_and_gradient(
+                    theta, averages, tf.gather(x, rows), tf.gather(y, rows), tf.gather(weights, rows), training
+                )
             theta, state = self.update(theta, gradient, loss, state)
             return t + 1, theta, averages, state
 
@@ -178,26 +183,28 @@ class LSTMMetaLearner(FastWeightsModel):
         _, theta, averages, _ = tf.while_loop(lambda t, *_: t < num_steps, step, loop)
         return self.with_class_counts({**self._unflat(theta), **averages}, support_y)
 
-    def _loss_and_gradient(self, theta, averages, x, y, weights):
+    def _loss_and_gradient(self, theta, averages, x, y, weights, training):
         """Support loss, its gradient [P], and the averages after it; all of them constants to the outer gradient."""
         theta = tf.stop_gradient(theta)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        # At inference too the averages are those of the support batches; but then nothing is dropped.
+        with tf.GradientTape(watch_accessed_variables=False) as tape, batch_statistics(move_averages=True):
             tape.watch(theta)
-            outputs, averages = self._forward(self._unflat(theta), averages, x, training=True)
+            outputs, averages = self._forward(self._unflat(theta), averages, x, training)
             loss = self.support_loss(y, outputs, weights)
         constants = loss, tape.gradient(loss, theta), averages
         return tf.nest.map_structure(tf.stop_gradient, constants)
 
     def _flat(self, theta):
-        return tf.concat([tf.reshape(theta[v.path], [-1]) for v in self.fast_variables()], axis=0)
+        return tf.concat([tf.reshape(theta[self.name_of(v)], [-1]) for v in self.fast_variables()], axis=0)
 
     def _unflat(self, theta):
         variables = self.fast_variables()
         parts = tf.split(theta, [math.prod(v.shape) for v in variables])
-        return {v.path: tf.reshape(part, v.shape) for v, part in zip(variables, parts)}
+        return {self.name_of(v): tf.reshape(part, v.shape) for v, part in zip(variables, parts)}
 
     def state_signature(self):
-        averages = {v.path: tf.TensorSpec(v.shape, self.compute_dtype) for v in self.network.non_trainable_variables}
+        variables = self._average_variables()
+        averages = {self.name_of(v): tf.TensorSpec(v.shape, self.compute_dtype) for v in variables}
         return {**super().state_signature(), **averages}
 
     def get_config(self):

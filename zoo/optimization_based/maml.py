@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import gradients
+from zoo.core import gradients, inner_optimizers
 from zoo.core.fast_weights import FastWeightsModel
+from zoo.core.random_masks import drawn_at
 
 QUERY_STATISTICS = ("support", "queries")
 
@@ -25,7 +26,8 @@ class MAML(FastWeightsModel):
     BatchNorm takes the statistics of the support set in the inner steps. A query is normalized by those of the support set
     under theta_k, in training as at inference, so that it can be asked alone.
 
-    Task state: the fast weights, one float32 [T, *shape] per adapted variable, under the variable's path; `support_mean` and
+    Task state: the fast weights, one float32 [T, *shape] per adapted variable, under the variable's path (a number behind it
+    where another variable has the same); `support_mean` and
     `support_variance` float32 [T, channels] of each BatchNorm, under the layer's path; `class_counts` float32 [T, way] for
     classification.
     Not transductive. With `query_statistics="queries"` and BatchNorm in the backbone it is, as published: queries are
@@ -49,6 +51,14 @@ class MAML(FastWeightsModel):
             makes shapes dynamic and the second-order graph twice as large, so it is asked for; inference always does it.
         query_statistics: whose mean and variance BatchNorm normalizes a query by: "support", or "queries", those that are
             asked together, as in the paper. A model trained with the one can be asked with the other.
+
+        first_order: whether the gradients of the inner steps are constants to the outer gradient, as in `zoo.FOMAML`; None:
+            as the class has it, False here.
+        inner_optimizer: "sgd", "momentum" or "adam", with alpha as the learning rate and a new start for each task; or a dict
+            of the `name` and its options, `{"name": "momentum", "momentum": 0.5, "nesterov": True}` or `{"name": "adam",
+            "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}`. The outer gradient goes through it too. SGD in the paper.
+
+    A subclass may give `step_size`: a rate per variable and step, as MAML++ learns them (Antoniou et al. 2019).
 
     Raises:
         ValueError: unless exactly one of `way` and `target_size` is given; for step counts below 0; for unknown
@@ -78,6 +88,8 @@ class MAML(FastWeightsModel):
         head_initializer="glorot_uniform",
         padded_support=False,
         query_statistics="support",
+        first_order=None,
+        inner_optimizer="sgd",
         **kwargs,
     ):
         if query_statistics not in QUERY_STATISTICS:
@@ -92,6 +104,9 @@ class MAML(FastWeightsModel):
         self.inner_learning_rate = inner_learning_rate
         self.adapt_norm = adapt_norm
         self.padded_support = padded_support
+        self.first_order = type(self).first_order if first_order is None else bool(first_order)
+        self.inner_optimizer = inner_optimizer
+        self._rule = inner_optimizers.get(inner_optimizer)
 
     @property
     def batch_norm_mode(self):
@@ -101,8 +116,8 @@ class MAML(FastWeightsModel):
     # ---- the inner loop
 
     def fast_variables(self):
-        norm = {v.path for layer in self._norm_layers() for v in layer.trainable_variables}
-        return [v for v in self.network.trainable_variables if self.adapt_norm or v.path not in norm]
+        norm = {id(v) for layer in self._norm_layers() for v in layer.trainable_variables}
+        return [v for v in self.network.trainable_variables if self.adapt_norm or id(v) not in norm]
 
     def adapt_task(self, support_x, support_y, training=False):
         num_steps = self.num_inner_steps if training else self.num_inner_steps_test
@@ -117,29 +132,43 @@ class MAML(FastWeightsModel):
 
     def _descend(self, theta, x, y, weights, num_steps, unroll):
         """theta_k from theta_0 by k inner steps on one task."""
+
+        def step_forward(step, theta, slots):
+            with drawn_at(step):
+                return (step + 1, *self.inner_step(step, theta, slots, x, y, weights, training=unroll))
+
+        state = (0, theta, inner_optimizers.start(self._rule, theta))
         if not unroll:
             # The numbers of the unrolled loop, from a graph that does not grow with k.
-            return tf.while_loop(
-                lambda step, theta: step < num_steps,
-                lambda step, theta: (step + 1, self.inner_step(theta, x, y, weights)),
-                (0, theta),
-            )[1]
+            return tf.while_loop(lambda step, *_: step < num_steps, step_forward, state)[1]
         for _ in range(num_steps):
-            theta = self.inner_step(theta, x, y, weights, training=True)
-        return theta
+            state = step_forward(*state)
+        return state[1]
 
-    def inner_step(self, theta, x, y, weights, training=False):
-        """theta - alpha grad L_support(theta), for one task with rows weighted by `weights` [rows]."""
+    def inner_step(self, step, theta, slots, x, y, weights, training=False):
+        """theta - alpha grad L_support(theta), or what the inner optimizer makes of that gradient, for one task.
+
+        Args:
+            step: its index from 0: an int in training, an int32 scalar at inference.
+            theta: the weights by name.
+            slots: what the inner optimizer remembers, see `zoo.core.inner_optimizers`.
+            x, y: the support rows, weighted by `weights` [rows].
+            training: whether the outer step trains through it.
+
+        Returns:
+            `(theta, slots)`.
+        """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(theta)
             loss = self.support_loss(y, self.forward(theta, x, training), weights)
         slopes = gradients.gradient(tape, loss, theta)
         if self.first_order:
-            slopes = {path: tf.stop_gradient(slope) for path, slope in slopes.items()}
-        return {path: theta[path] - self.step_size(path) * slopes[path] for path in theta}
+            slopes = {name: tf.stop_gradient(slope) for name, slope in slopes.items()}
+        step_sizes = {name: self.step_size(name, step) for name in theta}
+        return inner_optimizers.descend(self._rule, theta, slopes, slots, step_sizes, step, num_updates=step + 1)
 
-    def step_size(self, path):
-        """alpha of one variable: a number, or a tensor of the variable's shape."""
+    def step_size(self, name, step):
+        """alpha of one variable in the inner step of that index: a number, or a tensor that broadcasts to its shape."""
         return self.inner_learning_rate
 
     def label_assertions(self, x, y):
@@ -158,4 +187,6 @@ class MAML(FastWeightsModel):
             "adapt_norm": self.adapt_norm,
             "padded_support": self.padded_support,
             "query_statistics": self.query_statistics,
+            "first_order": self.first_order,
+            "inner_optimizer": self.inner_optimizer,
         }

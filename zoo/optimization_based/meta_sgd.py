@@ -2,6 +2,7 @@
 
 import keras
 
+from zoo.core.unique_names import unique_names
 from zoo.optimization_based.maml import MAML
 
 
@@ -22,7 +23,8 @@ class MetaSGD(MAML):
     paper, but more can be asked for, with the same alpha in each.
 
     Args:
-        backbone, way, target_size, num_inner_steps_test, adapt_norm, head_initializer, padded_support: as in `MAML`.
+        backbone, way, target_size, num_inner_steps_test, adapt_norm, head_initializer, padded_support, query_statistics,
+            first_order, inner_optimizer: as in `MAML`.
         num_inner_steps: 1 in the paper.
         inner_learning_rate: the start of alpha: a number, or (low, high) to draw every element uniformly from, as the
             paper does.
@@ -39,10 +41,12 @@ class MetaSGD(MAML):
     def __init__(self, backbone, num_inner_steps=1, inner_learning_rate=(0.005, 0.1), **kwargs):
         super().__init__(backbone, num_inner_steps=num_inner_steps, inner_learning_rate=inner_learning_rate, **kwargs)
         low, high = inner_learning_rate if isinstance(inner_learning_rate, (list, tuple)) else [inner_learning_rate] * 2
+        variables = self.fast_variables()
+        names = unique_names(["alpha_" + self.name_of(variable).replace("/", "_") for variable in variables])
         self._alpha = {}
-        for variable in self.fast_variables():
-            name, initializer = "alpha_" + variable.path.replace("/", "_"), keras.initializers.RandomUniform(low, high)
-            self._alpha[variable.path] = self.add_weight(name=name, shape=variable.shape, initializer=initializer)
+        for variable, name in zip(variables, names):
+            draw = keras.initializers.RandomUniform(low, high)  # one for all would repeat its draws
+            self._alpha[self.name_of(variable)] = self.add_weight(name=name, shape=variable.shape, initializer=draw)
 
-    def step_size(self, path):
-        return self._alpha[path]
+    def step_size(self, name, step):
+        return self._alpha[name]

@@ -3,13 +3,15 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import episode, gradients
+from zoo.core import episode, gradients, inner_optimizers
 from zoo.core.fast_weights import FastWeightsModel
+from zoo.core.random_masks import drawn_at
 from zoo.core.taskwise import map_tasks
+from zoo.core.unique_names import unique_names
 
-INNER_OPTIMIZERS = ("adam", "sgd")
 EVALUATIONS = ("support+one", "support", "transductive")
-_BETA_2, _EPSILON = 0.999, 1e-8  # of the inner Adam, whose beta_1 is 0
+# What is kept with the weights from task to task; a direction, first moment or velocity, belongs to its own task.
+_KEPT_SLOT = "second_moment"
 
 
 @keras.saving.register_keras_serializable("metazoa")
@@ -48,7 +50,8 @@ class Reptile(FastWeightsModel):
         inner_batch: rows of a minibatch in training.
         inner_batch_test: rows of a minibatch at inference; None takes all of them in every step, which costs more and at 5 and
             10 shots answers better.
-        inner_optimizer: "adam" (beta_1 0, as in the paper's runs) or "sgd" (as in its analysis).
+        inner_optimizer: "adam" (beta_1 0, as in the paper's runs), "sgd" (as in its analysis), "momentum", or a dict of the
+            `name` and its options, as in `zoo.MAML`.
         inner_learning_rate: of the inner optimizer.
         evaluation: "support+one" or "transductive", see above.
         head_initializer: Keras initializer of the dense layer's kernel, as a name or its config.
@@ -92,23 +95,21 @@ class Reptile(FastWeightsModel):
             if not all_rows and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"`{name}` must be an int of at least 1. Received: {value!r}")
             setattr(self, name, value)
-        for name, value, known in (
-            ("inner_optimizer", inner_optimizer, INNER_OPTIMIZERS),
-            ("evaluation", evaluation, EVALUATIONS),
-        ):
-            if value not in known:
-                raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
+        if evaluation not in EVALUATIONS:
+            raise ValueError(f"`evaluation` must be one of {EVALUATIONS}. Received: evaluation={evaluation!r}")
+        self._rule = inner_optimizers.get(inner_optimizer)
         self.inner_optimizer = inner_optimizer
         self.inner_learning_rate = inner_learning_rate
         self.evaluation = evaluation
         # Not trained by the outer step, but kept with the weights: inference starts from them, as the paper's code does.
         shared = dict(initializer="zeros", trainable=False, aggregation="mean")
         self._moments, self._num_updates = {}, None
-        if inner_optimizer == "adam":
+        if _KEPT_SLOT in self._rule.slots:
             self._num_updates = self.add_weight(name="inner_updates", shape=(), **shared)
-            for variable in self.fast_variables():
-                name = "second_moment_" + variable.path.replace("/", "_")
-                self._moments[variable.path] = self.add_weight(name=name, shape=variable.shape, **shared)
+            paths = [self.name_of(variable) for variable in self.fast_variables()]
+            names = unique_names([f"{_KEPT_SLOT}_{path}".replace("/", "_") for path in paths])
+            for path, name, variable in zip(paths, names, self.fast_variables()):
+                self._moments[path] = self.add_weight(name=name, shape=variable.shape, **shared)
 
     @property
     def batch_norm_mode(self):
@@ -137,25 +138,22 @@ class Reptile(FastWeightsModel):
         num_steps = self.num_inner_steps if training else self.num_inner_steps_test
         size = self.inner_batch if training else self.inner_batch_test or num_rows
 
-        def inner_step(step, phi, moments):
+        def inner_step(step, phi, slots):
             rows = (step * size + tf.range(size)) % num_rows
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
+            with tf.GradientTape(watch_accessed_variables=False) as tape, drawn_at(step):
                 tape.watch(phi)
                 loss = self.task_objective(tf.gather(y, rows), self.forward(phi, tf.gather(x, rows), training))
-            return (step + 1, *self._update(step, phi, moments, gradients.gradient(tape, loss, phi)))
+            slopes, rates = gradients.gradient(tape, loss, phi), dict.fromkeys(phi, self.inner_learning_rate)
+            num_updates = updates_before + tf.cast(step + 1, self.compute_dtype)
+            return (step + 1, *inner_optimizers.descend(self._rule, phi, slopes, slots, rates, step, num_updates))
 
-        moments = {path: tf.convert_to_tensor(moment) for path, moment in self._moments.items()}
-        start = (0, self.initial_weights(), moments)
-        return tf.while_loop(lambda step, *_: step < num_steps, inner_step, start)[1:]
-
-    def _update(self, step, phi, moments, slopes):
-        """One step of the inner optimizer: (phi, second moments)."""
-        if self.inner_optimizer == "sgd":
-            return {path: phi[path] - self.inner_learning_rate * slopes[path] for path in phi}, moments
-        moments = {path: _BETA_2 * moments[path] + (1 - _BETA_2) * slopes[path] ** 2 for path in phi}
-        num_updates = tf.convert_to_tensor(self._num_updates) + tf.cast(step + 1, self.compute_dtype)
-        rate = self.inner_learning_rate * tf.sqrt(1 - _BETA_2**num_updates)  # the bias of moments that started at 0
-        return {path: phi[path] - rate * slopes[path] / (tf.sqrt(moments[path]) + _EPSILON) for path in phi}, moments
+        updates_before = 0.0 if self._num_updates is None else tf.convert_to_tensor(self._num_updates)
+        phi = self.initial_weights()
+        slots = inner_optimizers.start(self._rule, phi)
+        for name, moment in self._moments.items():
+            slots[name][_KEPT_SLOT] = tf.convert_to_tensor(moment)
+        phi, slots = tf.while_loop(lambda step, *_: step < num_steps, inner_step, (0, phi, slots))[1:]
+        return phi, {name: slots[name][_KEPT_SLOT] for name in self._moments}
 
     # ---- the outer step
 
@@ -178,7 +176,9 @@ class Reptile(FastWeightsModel):
             self._moments[path].assign(tf.reduce_mean(moment, axis=0))
         if self._num_updates is not None:
             self._num_updates.assign_add(self.num_inner_steps)
-        pseudo_gradient = [theta[v.path] - tf.reduce_mean(phi[v.path], axis=0) for v in self.trainable_variables]
+        self._seeds.advance()
+        names = [self.name_of(variable) for variable in self.trainable_variables]
+        pseudo_gradient = [theta[name] - tf.reduce_mean(phi[name], axis=0) for name in names]
         return tf.reduce_mean(losses), outputs, pseudo_gradient
 
     # ---- answers
