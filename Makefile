@@ -56,7 +56,7 @@ lint: $(TOOLS)/bin/ruff
 
 lock: $(TOOLS)/bin/ruff
 	{ echo "# The pinned lock, for Python 3.10 to 3.13. Written by 'make lock' from the ranges in pyproject.toml."; \
-	  $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-header pyproject.toml; } > requirements.new
+	  $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.10 --extra test --no-header pyproject.toml; } > requirements.new
 	mv requirements.new requirements.txt
 
 clean:

@@ -2,6 +2,8 @@
 
 python -m export.export_model --workdir=DIR | --preset=NAME --output_dir=DIR [--way=5] [--version=1]
     [--signatures=adapt,predict]
+
+--format=litert writes a file for devices in place of a SavedModel, for --support_rows and --query_rows images a task.
 """
 
 import sys
@@ -17,6 +19,12 @@ _WAY = flags.DEFINE_integer("way", None, "Classes per task: any for methods with
 _SIGNATURES = flags.DEFINE_list("signatures", None, "Signatures to write; all that the method has when left out.")
 _VERSION = flags.DEFINE_integer("version", None, "Version to write; one more than the highest there when left out.", 1)
 
+_FORMAT = flags.DEFINE_enum("format", "saved_model", ["saved_model", "litert"], "What to write.")
+_SUPPORT_ROWS = flags.DEFINE_integer(
+    "support_rows", None, "With litert: support images a task; one a class if none.", 1
+)
+_QUERY_ROWS = flags.DEFINE_integer("query_rows", 1, "With litert: images to classify a task.", 1)
+
 
 def main():
     source = sources.chosen_source(_WORKDIR.value, _PRESET.value)
@@ -31,6 +39,8 @@ def main():
         model = load_with_way(source, _WAY.value)
         metadata = preset_metadata(source)
         results = {"dataset": metadata["config"]["dataset"], "results": metadata.get("results", [])}
+        if _FORMAT.value == "litert":
+            return _export_litert(model, results)
         target = saved_model.export(
             model, _OUTPUT_DIR.value, _VERSION.value, results, is_ink(source), _SIGNATURES.value
         )
@@ -41,6 +51,19 @@ def main():
     )
     name = target.parent.resolve().name
     print(f"serve it: {docker_command(target.parent, name)}")
+
+
+def _export_litert(model, results):
+    from export.litert import MODEL_FILE, export_litert
+
+    rows = _SUPPORT_ROWS.value or model.way
+    target, size, milliseconds = export_litert(
+        model, _OUTPUT_DIR.value, rows, _QUERY_ROWS.value, _VERSION.value, results
+    )
+    print(
+        f"exported: {target / MODEL_FILE}, {size / 1e6:.2f} MB; LiteRT answers as the model does, in {milliseconds:.1f} ms: "
+        f"{rows} support images, {_QUERY_ROWS.value} to classify, one thread"
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Distances between rows of embeddings."""
 
+import math
+
 import tensorflow as tf
 
 _BLOCK = 2**20  # differences held at a time, 4 MB of float32
@@ -30,6 +32,10 @@ def cosine(a, b):
 
 def _sums_of_squares(a, b):
     """`squared_euclidean`, so many rows of `a` at a time that their differences fit `_BLOCK`."""
+    sizes = (*a.shape, b.shape[1])  # [T, Q, D, N]
+    if None not in sizes and math.prod(sizes) <= _BLOCK:  # no loop, which engines for devices cannot run
+        differences = tf.math.squared_difference(tf.expand_dims(a, 2), tf.expand_dims(b, 1))  # [T, Q, N, D]
+        return tf.reduce_sum(differences, axis=-1)
     num_rows = tf.shape(a)[1]
     block = tf.maximum(_BLOCK // tf.maximum(tf.size(b), 1), 1)
     num_blocks = tf.maximum((num_rows + block - 1) // block, 1)

@@ -15,6 +15,10 @@ def map_tasks(function, tasks, output_signature):
     One traced body, whose iterations run in parallel up to the inter-op threads. `tf.vectorized_map` is no choice here: it
     is slower (grouped convolutions), and fails in a served graph where T is unknown and arrives as 1.
     """
+    first = tf.convert_to_tensor(tf.nest.flatten(tasks)[0])
+    if not tf.executing_eagerly() and first.shape[:1] == [1]:  # no loop, which engines for devices cannot run
+        one = function(tf.nest.map_structure(lambda values: values[0], tasks))
+        return tf.nest.map_structure(lambda value: tf.expand_dims(value, 0), one)
     # Two tasks in flight per core keep it busy; more of them push each other out of its cache.
     parallel_iterations = 1 if tf.executing_eagerly() else 2 * os.cpu_count()
     num_tasks = tf.shape(tf.nest.flatten(tasks)[0])[0]
@@ -49,8 +53,10 @@ def usable_support(support_x, support_y, usable):
         return tf.pad(rows, tf.concat([[[0, num_dummies]], tf.zeros([rows.shape.rank - 1, 2], tf.int32)], axis=0))
 
     weights = tf.concat([tf.ones([tf.shape(y)[0]], x.dtype), tf.zeros([num_dummies], x.dtype)], axis=0)
-    x, y = (tf.ensure_shape(pad(rows), [None] + rows.shape[1:].as_list()) for rows in (x, y))
-    return x, y, weights
+    padded_x, padded_y = pad(x), pad(y)
+    for padded, rows in ((padded_x, x), (padded_y, y)):
+        padded.set_shape([None, *rows.shape[1:]])  # an op would do too, and engines for devices do not know it
+    return padded_x, padded_y, weights
 
 
 class TaskwiseModel(FewShotModel):

@@ -225,7 +225,9 @@ class LabelStreamModel(EmbeddingModel):
     def _make_codes(self, num_tasks, way, training):
         """The label of each class of each task as the network sees it: [T, way, label size]."""
         if self.label_encoding == "one_hot":
-            return tf.eye(way, batch_shape=[num_tasks], dtype=self.compute_dtype)
+            # Not tf.eye, whose batch of diagonals OpenVINO does not know.
+            codes = tf.one_hot(tf.range(way), way, dtype=self.compute_dtype)
+            return tf.tile(tf.expand_dims(codes, 0), [num_tasks, 1, 1])
         if not training:
             return string_codes(num_tasks, way, self.compute_dtype)
         step = 0 if self.optimizer is None else tf.cast(self.optimizer.iterations, tf.int32)
