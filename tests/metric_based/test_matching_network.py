@@ -97,7 +97,7 @@ def test_a_model_answers_other_ways_and_shots_than_it_was_trained_with(cls):
 def test_bad_options_are_named():
     with pytest.raises(ValueError, match="`similarity` must be one of .* Received: similarity='dot'"):
         zoo.MatchingNetwork(identity_backbone(), similarity="dot")
-    with pytest.raises(ValueError, match="`scale` must be above 0. Received: scale=0"):
+    with pytest.raises(ValueError, match="`scale` must be a number above 0. Received: scale=0"):
         zoo.MatchingNetwork(identity_backbone(), similarity="scaled_cosine", scale=0)
 
 

@@ -293,9 +293,9 @@ def test_training_normalizes_both_twins_in_one_batch():
 @pytest.mark.parametrize(
     "l2, message",
     [
-        ({"conv_9": 0.1}, "`l2` must map layers with a kernel, of .'dense_1', 'dense_2', 'similarity'.*'conv_9': 0.1"),
+        ({"conv_9": 0.1}, "`l2` must name layers with a kernel, of .'dense_1', 'dense_2', 'similarity'.*'conv_9': 0.1"),
         ({"relu_1": 0.1}, "Received: 'relu_1': 0.1"),
-        ({"dense_1": -1.0}, "numbers of at least 0. Received: 'dense_1': -1.0"),
+        ({"dense_1": -1.0}, "`l2..dense_1..` must be a number of at least 0. Received: l2..dense_1..=-1.0"),
     ],
 )
 def test_bad_penalties_are_named(l2, message):

@@ -450,8 +450,8 @@ def test_strings_learn_and_answer_other_ways():
     "options, message",
     [
         ({"way": None}, "`way` must be given for one-hot labels"),
-        ({"label_encoding": "words"}, "`label_encoding` must be one of .* Received: 'words'"),
-        ({"least_used_slots": "all"}, "`least_used_slots` must be one of .* Received: 'all'"),
+        ({"label_encoding": "words"}, "`label_encoding` must be one of .* Received: label_encoding='words'"),
+        ({"least_used_slots": "all"}, "`least_used_slots` must be one of .* Received: least_used_slots='all'"),
         ({"memory_slots": 3}, "`memory_slots` must be at least `num_read_heads`, 4. Received: memory_slots=3"),
     ],
 )

@@ -434,10 +434,13 @@ def test_the_networks_of_the_paper_have_its_number_of_weights():
     "options, message",
     [
         ({"way": None}, "`way` must be an int of at least 2: .* Received: None"),
-        ({"representation_loss": "triplet"}, "`representation_loss` must be one of .* Received: 'triplet'"),
-        ({"num_chunks": 0}, "`num_chunks` must be an int of at least 1. Received: 0"),
+        (
+            {"representation_loss": "triplet"},
+            "`representation_loss` must be one of .* Received: representation_loss='triplet'",
+        ),
+        ({"num_chunks": 0}, "`num_chunks` must be an int of at least 1. Received: num_chunks=0"),
         ({"hidden_units": 5}, "`hidden_units` must be even with `odd_start`. Received: hidden_units=5"),
-        ({"hidden_units": 2.5}, "`hidden_units` must be an int of at least 1. Received: 2.5"),
+        ({"hidden_units": 2.5}, "`hidden_units` must be an int of at least 1. Received: hidden_units=2.5"),
     ],
 )
 def test_bad_arguments_are_named(options, message):

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from zoo.core import gradients
+from zoo.core import episode, gradients
 from zoo.core.few_shot_model import FewShotModel, flatten_tasks, unflatten_tasks
 
 
@@ -28,25 +28,29 @@ class EmbeddingModel(FewShotModel):
         logits = self(x, training=training)
         return y, logits, logits
 
-    def compute_gradients(self, x, y):
+    def compute_gradients(self, x, y, scale_loss=tf.identity):
         with tf.GradientTape() as tape:
             targets, outputs, logits = self.training_outputs(x, y)
             loss = tf.reduce_mean(self.task_objective(targets, outputs))
-        return loss, logits, gradients.gradient(tape, loss, self.trainable_variables)
+            scaled = scale_loss(loss)
+        return loss, logits, gradients.gradient(tape, scaled, self.trainable_variables)
 
     def embed(self, images, training=False):
-        """Embeddings: [T, rows, *input_shape] -> [T, rows, ...]."""
-        return unflatten_tasks(self.backbone(flatten_tasks(images), training=training), images)
+        """Embeddings: [T, rows, *input_shape] -> [T, rows, ...], in float32 where the backbone computes in half precision."""
+        embeddings = self.backbone(flatten_tasks(images), training=training)
+        return unflatten_tasks(episode.at_least_float32(embeddings), images)
 
     def num_ways(self, support_y):
         """`way`, or where that is None the highest support label of the batch plus one: an int or int32 scalar."""
         return tf.cast(tf.reduce_max(support_y) + 1, tf.int32) if self.way is None else self.way
 
     def adapt(self, support_x, support_y, training=False):
-        self.check_support(support_x, support_y)
+        support_x, support_y = self.checked_support(support_x, support_y)
         return self.adapt_embeddings(self.embed(support_x, training), support_y, training)
 
     def predict_with(self, task_state, query_x, training=False):
+        task_state = episode.as_state(task_state)
+        query_x = self.checked_queries(query_x, task_state)
         return self.predict_embeddings(task_state, self.embed(query_x, training), training)
 
     def embed_together(self, support_x, query_x, training=False):

@@ -17,6 +17,40 @@ KEYS = ("support_x", "support_y", "query_x")
 ABSENT_CLASS_LOGIT = -1e9
 
 
+def as_images(name, images, input_shape, dtype):
+    """Tensor or NumPy array of floats [T, rows, *input_shape] as a tensor of `dtype`.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    images = tf.convert_to_tensor(images)
+    check_images(name, images, input_shape)
+    return tf.cast(images, dtype)
+
+
+def as_targets(name, targets, images, dtype, way=None, target_size=None):
+    """Labels [T, rows] of any int, or floats [T, rows, target_size], as a tensor of `dtype`; errors as `check_targets`."""
+    targets = tf.convert_to_tensor(targets)
+    check_targets(name, targets, images, way, target_size)
+    return tf.cast(targets, dtype)
+
+
+def as_state(task_state):
+    """A task state whose entries may be NumPy arrays as one of tensors.
+
+    Raises:
+        ValueError: for anything but a dict.
+    """
+    if not isinstance(task_state, dict):
+        raise ValueError(f"`task_state` must be the dict that `adapt` returns. Received: {type(task_state).__name__}")
+    return {name: tf.convert_to_tensor(value) for name, value in task_state.items()}
+
+
+def at_least_float32(values):
+    """Values of half precision as float32, others as they are: losses, probabilities and -1e9 need the digits."""
+    return tf.cast(values, tf.float32) if values.dtype in (tf.float16, tf.bfloat16) else values
+
+
 def check_images(name, images, input_shape):
     """Raises ValueError unless `images` is float [T, rows, *input_shape]."""
     expected = (None, None) + tuple(input_shape)

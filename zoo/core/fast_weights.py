@@ -37,6 +37,7 @@ class FastWeightsModel(TaskwiseModel):
 
     # Whether the method keeps moving averages of BatchNorm for each task; on the layers they would never be updated.
     keeps_moving_averages = False
+    supports_regression = True
 
     def __init__(self, backbone, way=None, target_size=None, head_initializer="glorot_uniform", **kwargs):
         if (way is None) == (target_size is None):

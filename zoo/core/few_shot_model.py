@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import episode
+from zoo.core import arguments, compiling, episode, gradients
 from zoo.core.batch_norm import BatchNorm
 from zoo.core.metrics import EpisodeMean
 
@@ -15,12 +15,15 @@ class FewShotModel(keras.Model):
     `fit`, `evaluate`, `predict`, the trainers and the served signatures all go through these two.
 
     Args:
-        backbone: keras.Model from images (or other inputs) [B, *input_shape] to embeddings [B, D].
+        backbone: functional or Sequential keras.Model from images (or other inputs) [B, *input_shape] to embeddings [B, D].
         way: classes per task that the model answers for, or None where the method takes any number from the labels.
         target_size: size D of the float targets of a regression model; None for classification.
+
+    Regularizers of layers are added to the mean of `task_objective`. `compile` takes an optimizer and metrics, which see the
+    rows with a label, [rows] and logits [rows, way]; a model compiled without an optimizer can be evaluated.
     """
 
-    # Whether adapted models may be asked about another number of classes than they were trained with.
+    # Whether no weight depends on `way`: a trained model can be built again with another one (`from_preset(name, way=...)`).
     supports_variable_way = False
     # Whether the backbone alone gives embeddings that mean something without a task: the metric-based methods.
     has_embedding = False
@@ -30,18 +33,27 @@ class FewShotModel(keras.Model):
     # Whether training is mostly small operations: one thread for each, several of them side by side, is then faster than
     # several threads for each. Trainers set TensorFlow's threads from it.
     one_thread_per_op = False
+    # Rank of what the backbone gives: 2 for embeddings [B, D], 4 for maps [B, h, w, C].
+    backbone_rank = 2
+    # Whether targets may be floats.
+    supports_regression = False
+    # Whether the backbone may compute in half precision; the rest of the method computes in float32 then.
+    supports_mixed_precision = False
 
     def __init__(self, backbone, way=None, target_size=None, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(backbone, keras.Model):
-            raise ValueError(f"`backbone` must be a keras.Model. Received: {backbone!r}")
-        if way is not None and (not isinstance(way, int) or way < 2):
-            raise ValueError(f"`way` must be an int of at least 2, or None. Received: way={way!r}")
-        self.backbone = backbone
-        self.way = way
-        self.target_size = target_size
+        self.backbone = arguments.backbone(backbone, self.backbone_rank)
+        arguments.dtype_policies(self, self.backbone, self.supports_mixed_precision)
+        self.way = None if way is None else arguments.count("way", way, at_least=2)
+        self.target_size = None if target_size is None else arguments.count("target_size", target_size)
+        if target_size is not None and not self.supports_regression:
+            raise ValueError(
+                f"`target_size` must be left out: {type(self).__name__} classifies. Received: target_size={target_size}"
+            )
         self.loss_tracker = keras.metrics.Mean(name="loss")
-        self.episode_metric = EpisodeMean(name="accuracy" if target_size is None else "mean_squared_error")
+        self.episode_metric = (
+            EpisodeMean("accuracy") if target_size is None else EpisodeMean("mean_squared_error", direction="min")
+        )
         self.additional_metrics = []  # EpisodeMeans of a method's own, see `answer_in_evaluation`
         self.supports_jit = False  # padding gives shapes that XLA cannot compile, and XLA drops the checks of labels
         self.built = True
@@ -81,8 +93,11 @@ class FewShotModel(keras.Model):
         """
         return self.task_loss(y, outputs)
 
-    def compute_gradients(self, x, y):
-        """(mean of `task_objective`, query logits, its gradients by `trainable_variables`) of a batch of tasks."""
+    def compute_gradients(self, x, y, scale_loss=tf.identity):
+        """(mean of `task_objective`, query logits, gradients by `trainable_variables`) of a batch of tasks.
+
+        The gradients are those of `scale_loss` of the objective, a factor that the optimizer divides by again.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define `compute_gradients`.")
 
     # ---- what follows from it
@@ -120,22 +135,39 @@ class FewShotModel(keras.Model):
 
     def call(self, inputs, training=False):
         """Logits [T, Q, way] for an episode's inputs, the dict of the wire format."""
-        self.check_inputs(inputs)
-        return self.answer(inputs["support_x"], inputs["support_y"], inputs["query_x"], training=training)
+        return self.answer(**self.checked_inputs(inputs), training=training)
 
     def answer(self, support_x, support_y, query_x, training=False):
         """`adapt` and `predict_with` in one: logits [T, Q, way]."""
         return self.predict_with(self.adapt(support_x, support_y, training), query_x, training)
 
     def train_step(self, data):
+        if getattr(self, "optimizer", None) is None:
+            raise ValueError("Training needs an optimizer: model.compile(optimizer=...). Received: optimizer=None")
         x, y = self._checked(data)
         with tf.control_dependencies(self.label_assertions(x, y)):
-            loss, outputs, gradients = self.compute_gradients(x, y)
+            loss, outputs, slopes = self.compute_gradients(x, y, self.optimizer.scale_loss)
+        penalty, penalty_slopes = self._penalty_and_gradients()
+        slopes = [slope + other for slope, other in zip(slopes, penalty_slopes)] if penalty_slopes else slopes
         # `apply` sums over replicas; the loss of a replica is the mean over its own tasks.
         num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        gradients = [gradient / num_replicas for gradient in gradients] if num_replicas > 1 else gradients
-        self.optimizer.apply(gradients, self.trainable_variables)
-        return self._update_metrics(loss, y, outputs)
+        slopes = [slope / num_replicas for slope in slopes] if num_replicas > 1 else slopes
+        self.optimizer.apply(slopes, self.trainable_variables)
+        return self._update_metrics(loss + penalty, y, outputs)
+
+    def _penalty_and_gradients(self):
+        """The layers' regularizers, and their gradients, scaled as the optimizer wants them; nothing where there are none."""
+        penalized = compiling.regularized(self.regularized_variables())
+        if not penalized:
+            return 0.0, []
+        with tf.GradientTape() as tape:
+            penalty = tf.add_n([variable.regularizer(variable) for variable in penalized])
+            scaled = self.optimizer.scale_loss(penalty)
+        return penalty, gradients.gradient(tape, scaled, self.trainable_variables)
+
+    def regularized_variables(self):
+        """Variables whose regularizers the outer step sees."""
+        return self.trainable_variables
 
     def test_step(self, data):
         x, y = self._checked(data)
@@ -144,7 +176,12 @@ class FewShotModel(keras.Model):
 
     @property
     def metrics(self):
-        return [self.loss_tracker, self.episode_metric, *self.additional_metrics]
+        compiled = [] if self._compile_metrics is None else [self._compile_metrics]
+        return [self.loss_tracker, *self._episode_metrics, *compiled]
+
+    @property
+    def _episode_metrics(self):
+        return [self.episode_metric, *self.additional_metrics]
 
     def answer_in_evaluation(self, x, y):
         """`call`, in `test_step`: a method with `additional_metrics` updates them here, and in its training objective."""
@@ -153,14 +190,26 @@ class FewShotModel(keras.Model):
     def _update_metrics(self, loss, y, outputs):
         self.loss_tracker.update_state(loss, sample_weight=tf.cast(tf.shape(outputs)[0], loss.dtype))
         self.episode_metric.update_state(self.task_metric(y, outputs))
+        return self.compute_metrics(None, y, outputs)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Updates what `compile(metrics=...)` asked for, with the rows that have a label, and returns all results."""
+        if self._compile_metrics is not None:
+            rows = y >= 0 if self.target_size is None else tf.ones(tf.shape(y)[:2], tf.bool)
+            self._compile_metrics.update_state(tf.boolean_mask(y, rows), tf.boolean_mask(y_pred, rows))
         return self.get_metrics_result()
 
     def _checked(self, data):
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if y is None:
             raise ValueError("Training and evaluation need query labels: data must be (x, y). Received: x alone")
-        self.check_inputs(x)
-        episode.check_targets("y", y, x["query_x"], self.way, self.target_size)
+        if sample_weight is not None:
+            raise ValueError(
+                "`sample_weight` and `class_weight` must be left out: label -1 takes a row out of loss and metrics, and "
+                "`task_objective` may weigh the others. Received: weights of the rows"
+            )
+        x = self.checked_inputs(x)
+        y = self._checked_targets("y", y, x["query_x"])
         if self.target_size is None:
             with tf.control_dependencies([episode.answerable_assertion(x["support_y"], y, self.way)]):
                 y = tf.identity(y)
@@ -177,20 +226,88 @@ class FewShotModel(keras.Model):
         labels = (("support_y", x["support_y"]), ("y", y))
         return [episode.label_range_assertion(name, values, self.way) for name, values in labels]
 
-    def check_inputs(self, inputs):
-        """Raises ValueError where the inputs of an episode lack a key, or have a wrong rank, shape, dtype or label."""
-        missing = [key for key in episode.KEYS if key not in inputs]
-        if missing:
-            raise ValueError(f"Inputs must have the keys {list(episode.KEYS)}. Received: {sorted(inputs)}")
-        self.check_support(inputs["support_x"], inputs["support_y"])
-        episode.check_images("query_x", inputs["query_x"], self.input_shape)
+    def checked_inputs(self, inputs):
+        """The inputs of an episode as tensors of the model's dtypes.
 
-    def check_support(self, support_x, support_y):
-        """Raises ValueError where a support set has a wrong rank, shape, dtype or (eagerly) label."""
-        episode.check_images("support_x", support_x, self.input_shape)
-        episode.check_targets("support_y", support_y, support_x, self.way, self.target_size)
+        Raises:
+            ValueError: where they lack a key, or one has a wrong rank, shape, dtype, number of tasks or (eagerly) label.
+        """
+        if not isinstance(inputs, dict) or any(key not in inputs for key in episode.KEYS):
+            received = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+            raise ValueError(f"Inputs must have the keys {list(episode.KEYS)}. Received: {received}")
+        support_x, support_y = self.checked_support(inputs["support_x"], inputs["support_y"])
+        query_x = self.checked_queries(inputs["query_x"], {"support_x": support_x})
+        return {"support_x": support_x, "support_y": support_y, "query_x": query_x}
+
+    def checked_support(self, support_x, support_y):
+        """A support set, tensors or NumPy, as tensors of the model's dtypes.
+
+        Raises:
+            ValueError: where it has a wrong rank, shape, dtype or (eagerly) label.
+        """
+        support_x = episode.as_images("support_x", support_x, self.input_shape, self.variable_dtype)
+        return support_x, self._checked_targets("support_y", support_y, support_x)
+
+    def checked_queries(self, query_x, task_state):
+        """Queries, tensors or NumPy, as a tensor of the model's dtype.
+
+        Raises:
+            ValueError: where they have a wrong rank, shape or dtype, or not the tasks of the state.
+        """
+        query_x = episode.as_images("query_x", query_x, self.input_shape, self.variable_dtype)
+        for name, value in task_state.items():
+            if not query_x.shape[:1].is_compatible_with(value.shape[:1]):
+                raise ValueError(
+                    f"`query_x` must have the {value.shape[0]} tasks of `{name}`. Received: shape={query_x.shape}"
+                )
+        return query_x
+
+    def _checked_targets(self, name, targets, images):
+        dtype = tf.int64 if self.target_size is None else self.variable_dtype
+        return episode.as_targets(name, targets, images, dtype, self.way, self.target_size)
 
     # ---- Keras
+
+    def compile(self, optimizer=None, loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **options):
+        """Keras' `compile`; see the class for what it takes.
+
+        Raises:
+            ValueError: for `loss`, `loss_weights` or `weighted_metrics`; for metrics that are no list, or named as one of the
+                model's; for a backbone whose layers use `add_loss` or `activity_regularizer`.
+        """
+        compiling.refuse(self, loss=loss, loss_weights=loss_weights, weighted_metrics=weighted_metrics)
+        compiling.refuse_added_losses(self.backbone)
+        reported = ("loss", *(metric.name for metric in self._episode_metrics))
+        super().compile(optimizer=optimizer, metrics=compiling.own_metrics(metrics, reported), **options)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **options):
+        """Keras' `fit`; callbacks that monitor a metric of the model know whether higher is better."""
+        compiling.set_modes(callbacks, {metric.name: metric.direction for metric in self._episode_metrics})
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **options)
+
+    def export(self, *args, **kwargs):
+        """Refused: one function has no place for the task state.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "A model that adapts is served by signatures of its own: use `python -m export.export_model`, or "
+            "`export.saved_model.export(model, folder)`. Keras' `export` writes a single function."
+        )
+
+    def add_loss(self, loss):
+        """Refused: training minimizes `task_objective`.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("`add_loss` would be ignored: put the term into `task_objective`, in a subclass.")
 
     def get_config(self):
         config = {"name": self.name, "backbone": keras.saving.serialize_keras_object(self.backbone), "way": self.way}

@@ -9,5 +9,8 @@ def gradient(tape, loss, sources):
     Dense, also for what was looked up by row (an embedding's table), and zeros for what the loss does not depend on: maps
     over tasks and update rules need a tensor for each.
     """
-    gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return tf.nest.map_structure(tf.convert_to_tensor, gradients)
+
+    def dense(slope, source):  # TensorFlow's own zeros fail for variables of Keras, whose dtype is a string
+        return tf.zeros_like(tf.convert_to_tensor(source)) if slope is None else tf.convert_to_tensor(slope)
+
+    return tf.nest.map_structure(dense, tape.gradient(loss, sources), sources)

@@ -17,10 +17,14 @@ class EpisodeMean(keras.metrics.Metric):
 
     `result()` is a dict `{name: mean, name + "_ci95": half-width}`, so `evaluate(..., return_dict=True)` and logs carry
     both. The half-width is 1.96 s / sqrt(n), with s the sample standard deviation; it is 0 for fewer than two episodes.
+
+    Args:
+        direction: "max" where higher is better, "min" where lower is: what callbacks take in mode "auto".
     """
 
-    def __init__(self, name="episode_mean", **kwargs):
+    def __init__(self, name="episode_mean", direction="max", **kwargs):
         super().__init__(name=name, **kwargs)
+        self.direction = direction
         # Welford's update is not additive over replicas; sums are, and 1e6 episodes of values below 10 fit float32.
         self.total = self.add_variable((), "zeros", name="total")
         self.total_of_squares = self.add_variable((), "zeros", name="total_of_squares")
@@ -38,3 +42,6 @@ class EpisodeMean(keras.metrics.Metric):
         mean = self.total / count
         variance = tf.maximum(self.total_of_squares - count * tf.square(mean), 0.0) / tf.maximum(count - 1.0, 1.0)
         return {self.name: mean, f"{self.name}_ci95": Z_95 * tf.sqrt(variance / count)}
+
+    def get_config(self):
+        return {**super().get_config(), "direction": self.direction}

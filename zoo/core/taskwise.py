@@ -4,7 +4,7 @@ import os
 
 import tensorflow as tf
 
-from zoo.core import gradients
+from zoo.core import episode, gradients
 from zoo.core.few_shot_model import FewShotModel
 from zoo.core.random_masks import drawn_at
 
@@ -84,17 +84,17 @@ class TaskwiseModel(FewShotModel):
         return tf.TensorSpec([None, self.way or self.target_size], self.compute_dtype)
 
     def adapt(self, support_x, support_y, training=False):
-        self.check_support(support_x, support_y)
-        return map_tasks(
-            lambda task: self.adapt_task(*task, training=training), (support_x, support_y), self.state_signature()
-        )
+        support = self.checked_support(support_x, support_y)
+        return map_tasks(lambda task: self.adapt_task(*task, training=training), support, self.state_signature())
 
     def predict_with(self, task_state, query_x, training=False):
+        task_state = episode.as_state(task_state)
+        query_x = self.checked_queries(query_x, task_state)
         return map_tasks(
             lambda task: self.predict_task(*task, training=training), (task_state, query_x), self._outputs_spec()
         )
 
-    def compute_gradients(self, x, y):
+    def compute_gradients(self, x, y, scale_loss=tf.identity):
         variables = self.trainable_variables
 
         def one_task(task):
@@ -103,7 +103,8 @@ class TaskwiseModel(FewShotModel):
                 state = self.adapt_task(support_x, support_y, training=True)
                 outputs = self.predict_task(state, query_x, training=True)
                 loss = self.task_objective(query_y, outputs)
-            return loss, outputs, gradients.gradient(tape, loss, variables)
+                scaled = scale_loss(loss)
+            return loss, outputs, gradients.gradient(tape, scaled, variables)
 
         signature = (
             tf.TensorSpec([], self.compute_dtype),

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import episode
+from zoo.core import arguments, episode
 from zoo.core.lstm import lstm_state
 from zoo.metric_based.matching_network import MatchingNetwork, hide_padding
 
@@ -51,18 +51,11 @@ class FullContextMatchingNetwork(MatchingNetwork):
 
     def __init__(self, backbone, way=None, num_processing_steps=3, **kwargs):
         super().__init__(backbone, way=way, **kwargs)
-        if not isinstance(num_processing_steps, int) or num_processing_steps < 1:
-            raise ValueError(
-                f"`num_processing_steps` must be an int of at least 1. "
-                f"Received: num_processing_steps={num_processing_steps!r}"
-            )
-        if len(backbone.output_shape) != 2:
-            raise ValueError(f"`backbone` must give embeddings [B, D]. Received: output shape {backbone.output_shape}")
-        self.num_processing_steps = num_processing_steps
+        self.num_processing_steps = arguments.count("num_processing_steps", num_processing_steps)
         size = backbone.output_shape[-1]
-        self.forward_lstm = LSTMCell(size, size, size, name="forward_lstm")
-        self.backward_lstm = LSTMCell(size, size, size, name="backward_lstm")
-        self.attention_lstm = LSTMCell(size, 2 * size, size, name="attention_lstm")
+        self.forward_lstm = LSTMCell(size, size, size, name="forward_lstm", dtype=self.variable_dtype)
+        self.backward_lstm = LSTMCell(size, size, size, name="backward_lstm", dtype=self.variable_dtype)
+        self.attention_lstm = LSTMCell(size, 2 * size, size, name="attention_lstm", dtype=self.variable_dtype)
 
     def adapt_embeddings(self, embeddings, support_y, training=False):
         usable = episode.usable_rows(support_y, self.way)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import distances, episode
+from zoo.core import arguments, distances, episode
 from zoo.core.embedding import EmbeddingModel
 
 SIMILARITIES = ("cosine", "scaled_cosine", "support_normalized", "squared_euclidean")
@@ -55,16 +55,13 @@ class MatchingNetwork(EmbeddingModel):
     """
 
     supports_variable_way = True
+    supports_mixed_precision = True
     classes_in_state = "by_row"
 
     def __init__(self, backbone, way=None, similarity="support_normalized", scale=10.0, **kwargs):
         super().__init__(backbone, way=way, **kwargs)
-        if similarity not in SIMILARITIES:
-            raise ValueError(f"`similarity` must be one of {SIMILARITIES}. Received: similarity={similarity!r}")
-        if not scale > 0:
-            raise ValueError(f"`scale` must be above 0. Received: scale={scale!r}")
-        self.similarity = similarity
-        self.scale = scale
+        self.similarity = arguments.choice("similarity", similarity, SIMILARITIES)
+        self.scale = arguments.number("scale", scale, above=0)
 
     def adapt_embeddings(self, embeddings, support_y, training=False):
         labels = episode.one_hot(support_y, self.num_ways(support_y), embeddings.dtype)  # [T, S, way]

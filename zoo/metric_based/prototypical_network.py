@@ -50,6 +50,7 @@ class PrototypicalNetwork(EmbeddingModel):
     """
 
     supports_variable_way = True
+    supports_mixed_precision = True
     classes_in_state = "by_class"
 
     def __init__(self, backbone, way=None, distance="squared_euclidean", **kwargs):

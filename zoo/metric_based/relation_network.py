@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from zoo.backbones.relation import conv_initializer
-from zoo.core import episode
+from zoo.core import arguments, episode
 from zoo.core.batch_norm import BatchNorm, batch_statistics
 from zoo.core.embedding import EmbeddingModel
 from zoo.core.few_shot_model import flatten_tasks, unflatten_tasks
@@ -67,6 +67,7 @@ class RelationNetwork(EmbeddingModel):
     supports_variable_way = True
     classes_in_state = "by_class"
     has_embedding = True
+    backbone_rank = 4
 
     def __init__(
         self,
@@ -81,22 +82,12 @@ class RelationNetwork(EmbeddingModel):
         **kwargs,
     ):
         super().__init__(backbone, way=way, **kwargs)
-        for name, value, values in (
-            ("reduce", reduce, REDUCTIONS),
-            ("loss", loss, LOSSES),
-            ("padding", padding, ("same", "valid")),
-            ("evaluation", evaluation, EVALUATIONS),
-        ):
-            if value not in values:
-                raise ValueError(f"`{name}` must be one of {values}. Received: {name}={value!r}")
-        if len(backbone.output_shape) != 4:
-            raise ValueError(f"`backbone` must give maps [B, h, w, C]. Received: output shape {backbone.output_shape}")
-        self.reduce = reduce
-        self.training_loss = loss
+        self.reduce = arguments.choice("reduce", reduce, REDUCTIONS)
+        self.training_loss = arguments.choice("loss", loss, LOSSES)
         self.statistics = statistics
-        self.padding = padding
-        self.hidden_size = hidden_size
-        self.evaluation = evaluation
+        self.padding = arguments.choice("padding", padding, ("same", "valid"))
+        self.hidden_size = arguments.count("hidden_size", hidden_size)
+        self.evaluation = arguments.choice("evaluation", evaluation, EVALUATIONS)
         map_shape = backbone.output_shape[1:]
         # A convolution of concat(C_n, f) is the sum of one of C_n and one of f: Q + way of them in place of Q * way.
         self.class_conv = _conv(map_shape[-1], padding, "class_conv")
@@ -159,14 +150,16 @@ class RelationNetwork(EmbeddingModel):
     def adapt(self, support_x, support_y, training=False):
         if training or not self.transductive:
             return super().adapt(support_x, support_y, training)
-        self.check_support(support_x, support_y)
-        way = self.num_ways(support_y)
-        return map_tasks(lambda task: self._adapt_alone(*task, way), (support_x, support_y), self.state_signature())
+        support = self.checked_support(support_x, support_y)
+        way = self.num_ways(support[1])
+        return map_tasks(lambda task: self._adapt_alone(*task, way), support, self.state_signature())
 
     def predict_with(self, task_state, query_x, training=False):
         if training or not self.transductive:
             return super().predict_with(task_state, query_x, training)
         outputs = tf.TensorSpec([None, self.way], self.compute_dtype)
+        task_state = episode.as_state(task_state)
+        query_x = self.checked_queries(query_x, task_state)
         return map_tasks(lambda task: self._predict_alone(*task), (task_state, query_x), outputs)
 
     def _adapt_alone(self, support_x, support_y, way):

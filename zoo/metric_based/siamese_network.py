@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import episode
+from zoo.core import arguments, episode
 from zoo.core.embedding import EmbeddingModel
 from zoo.core.metrics import EpisodeMean
 
@@ -61,21 +61,27 @@ class SiameseNetwork(EmbeddingModel):
     """
 
     supports_variable_way = True
+    supports_mixed_precision = True
     classes_in_state = "by_row"
 
     def __init__(self, backbone, way=None, use_bias=True, similarity_initializer=None, l2=None, **kwargs):
         super().__init__(backbone, way=way, **kwargs)
         if similarity_initializer is None:
             similarity_initializer = keras.initializers.RandomNormal(0.0, 0.2)
-        self.use_bias = use_bias
+        self.use_bias = arguments.flag("use_bias", use_bias)
         self.similarity_initializer = keras.initializers.get(similarity_initializer)
-        self.l2 = {name: float(weight) for name, weight in (l2 or {}).items()}
+        if not isinstance(l2, (dict, type(None))):
+            raise ValueError(f"`l2` must be a dict from names of layers to numbers, or None. Received: l2={l2!r}")
+        self.l2 = {
+            name: float(arguments.number(f"l2[{name!r}]", weight, at_least=0)) for name, weight in (l2 or {}).items()
+        }
         self.similarity = keras.layers.Dense(
             1,
             use_bias=use_bias,
             kernel_initializer=self.similarity_initializer,
             bias_initializer=keras.initializers.RandomNormal(0.5, 0.01),
             name="similarity",
+            dtype=self.variable_dtype,
         )
         self.similarity.build((None, backbone.output_shape[-1]))
         self._check_l2()
@@ -87,10 +93,9 @@ class SiameseNetwork(EmbeddingModel):
             if hasattr(layer, "kernel"):
                 known.setdefault(layer.name, []).append(layer)
         for name, weight in self.l2.items():
-            if name not in known or weight < 0:
+            if name not in known:
                 raise ValueError(
-                    f"`l2` must map layers with a kernel, of {sorted(known)}, to numbers of at least 0. "
-                    f"Received: {name!r}: {weight}"
+                    f"`l2` must name layers with a kernel, of {sorted(known)}. Received: {name!r}: {weight}"
                 )
         self._penalized = [(layer, weight) for name, weight in self.l2.items() for layer in known[name]]
 
@@ -144,7 +149,7 @@ class SiameseNetwork(EmbeddingModel):
 
     def training_outputs(self, x, y, training=True):
         """Pairs of each query with each support image: 1 for one class, 0 for two, -1 for padding, and their log odds."""
-        self.check_inputs(x)
+        x = self.checked_inputs(x)
         support, queries = self.embed_together(x["support_x"], x["query_x"], training)
         state = self.adapt_embeddings(support, x["support_y"])
         pair_logits = self.similarity_logits(queries, state["embeddings"])  # [T, Q, S]
@@ -175,7 +180,7 @@ class SiameseNetwork(EmbeddingModel):
     def penalty(self):
         """sum over layers j of lambda_j |W_j|^2, biases left out."""
         terms = [weight * tf.reduce_sum(tf.square(layer.kernel)) for layer, weight in self._penalized]
-        return tf.add_n(terms) if terms else tf.constant(0.0, self.compute_dtype)
+        return tf.add_n(terms) if terms else tf.constant(0.0, self.variable_dtype)
 
     def get_config(self):
         return {

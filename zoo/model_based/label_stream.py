@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import episode
+from zoo.core import arguments, episode
 from zoo.core.embedding import EmbeddingModel
 from zoo.core.few_shot_model import flatten_tasks, unflatten_tasks
 from zoo.core.lstm import lstm_state
@@ -49,12 +49,11 @@ class LabelStreamModel(EmbeddingModel):
 
     def __init__(self, backbone, way, label_encoding, controller_size, read_size=0, feed_read=False, **kwargs):
         super().__init__(backbone, way=way, **kwargs)
-        if label_encoding not in LABEL_ENCODINGS:
-            raise ValueError(f"`label_encoding` must be one of {LABEL_ENCODINGS}. Received: {label_encoding!r}")
+        arguments.choice("label_encoding", label_encoding, LABEL_ENCODINGS)
         if way is None and label_encoding == "one_hot":
             raise ValueError("`way` must be given for one-hot labels: the size of the output. Received: way=None")
         self.label_encoding = label_encoding
-        self.controller_size = controller_size
+        self.controller_size = arguments.count("controller_size", controller_size)
         self.num_characters, self.num_letters = (
             (1, way) if label_encoding == "one_hot" else (NUM_CHARACTERS, NUM_LETTERS)
         )
@@ -111,7 +110,7 @@ class LabelStreamModel(EmbeddingModel):
         """All presentations of a task, support and queries: their labels as strings [T, S + Q, label size], zeros for padding,
         and the log probabilities of the characters. In training it updates the metrics of the presentations.
         """
-        self.check_inputs(x)
+        x = self.checked_inputs(x)
         support, queries = self.embed_together(x["support_x"], x["query_x"], training)
         stream, state = self._read(support, x["support_y"], training)
         answers = self._ask(state, queries)
@@ -131,7 +130,7 @@ class LabelStreamModel(EmbeddingModel):
 
     def presentation_logits(self, support_x, support_y):
         """Log probabilities of the classes at every step of the stream, before its label arrives: [T, S, way]."""
-        self.check_support(support_x, support_y)
+        support_x, support_y = self.checked_support(support_x, support_y)
         log_p, state = self._read(self.embed(support_x), support_y, training=False)
         return tf.matmul(log_p, self._codes_of(state), transpose_b=True)
 
@@ -230,7 +229,8 @@ class LabelStreamModel(EmbeddingModel):
             return tf.tile(tf.expand_dims(codes, 0), [num_tasks, 1, 1])
         if not training:
             return string_codes(num_tasks, way, self.compute_dtype)
-        step = 0 if self.optimizer is None else tf.cast(self.optimizer.iterations, tf.int32)
+        optimizer = getattr(self, "optimizer", None)  # there is none before `compile`
+        step = 0 if optimizer is None else tf.cast(optimizer.iterations, tf.int32)
         return string_codes(num_tasks, way, self.compute_dtype, step)
 
     def get_config(self):

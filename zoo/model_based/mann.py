@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from zoo.core import arguments
 from zoo.model_based.label_stream import LabelStreamModel, dense, where_usable
 
 SLOT_CHOICES = ("shared", "one_per_head")
@@ -87,10 +88,12 @@ class MANN(LabelStreamModel):
         write_gate="per_head",
         **kwargs,
     ):
-        if least_used_slots not in SLOT_CHOICES:
-            raise ValueError(f"`least_used_slots` must be one of {SLOT_CHOICES}. Received: {least_used_slots!r}")
-        if write_gate not in WRITE_GATES:
-            raise ValueError(f"`write_gate` must be one of {WRITE_GATES}. Received: write_gate={write_gate!r}")
+        for name, value in (
+            ("memory_width", memory_width),
+            ("num_read_heads", num_read_heads),
+            ("memory_slots", memory_slots),
+        ):
+            arguments.count(name, value)
         if memory_slots < num_read_heads:
             raise ValueError(
                 f"`memory_slots` must be at least `num_read_heads`, {num_read_heads}. Received: memory_slots={memory_slots}"
@@ -100,11 +103,11 @@ class MANN(LabelStreamModel):
         self.memory_slots = memory_slots
         self.memory_width = memory_width
         self.num_read_heads = num_read_heads
-        self.usage_decay = usage_decay
-        self.feed_read = feed_read
-        self.least_used_slots = least_used_slots
+        self.usage_decay = arguments.number("usage_decay", usage_decay, at_least=0, at_most=1)
+        self.feed_read = arguments.flag("feed_read", feed_read)
+        self.least_used_slots = arguments.choice("least_used_slots", least_used_slots, SLOT_CHOICES)
         self.key_layer = dense(read_size, controller_size, name="key")
-        self.write_gate = write_gate
+        self.write_gate = arguments.choice("write_gate", write_gate, WRITE_GATES)
         if write_gate == "per_head":
             self.write_gate_layer = dense(num_read_heads, controller_size, name="write_gate")
         else:

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from zoo.backbones.conv5 import PAPER_INITIALIZER
-from zoo.core import episode
+from zoo.core import arguments, episode
 from zoo.core.taskwise import TaskwiseModel
 from zoo.model_based.gradient_networks import GradientLSTM, GradientMLP, gradient_features
 from zoo.model_based.representation_losses import (
@@ -106,14 +106,17 @@ class MetaNetwork(TaskwiseModel):
     ):
         super().__init__(backbone, way=way, **kwargs)
         check_chain(backbone)
-        _check_arguments(way, num_chunks, representation_loss, hidden_units)
+        if way is None:
+            raise ValueError(
+                "`way` must be an int of at least 2: the softmax layer has one unit per class. Received: None"
+            )
+        self.num_chunks = arguments.count("num_chunks", num_chunks)
+        self.representation_loss = arguments.choice("representation_loss", representation_loss, REPRESENTATION_LOSSES)
+        self.hidden_units = arguments.count("hidden_units", hidden_units)
+        self.gradient_scale = arguments.number("gradient_scale", gradient_scale, above=0)
+        self.odd_start = arguments.flag("odd_start", odd_start)
         if odd_start and hidden_units % 2:
             raise ValueError(f"`hidden_units` must be even with `odd_start`. Received: hidden_units={hidden_units}")
-        self.num_chunks = num_chunks
-        self.representation_loss = representation_loss
-        self.hidden_units = hidden_units
-        self.gradient_scale = gradient_scale
-        self.odd_start = odd_start
         initializer = keras.initializers.get(PAPER_INITIALIZER if initializer is None else initializer)
         self.initializer = keras.initializers.serialize(initializer)
         size = backbone.output_shape[-1]
@@ -259,18 +262,6 @@ class MetaNetwork(TaskwiseModel):
             "initializer": self.initializer,
             "odd_start": self.odd_start,
         }
-
-
-def _check_arguments(way, num_chunks, representation_loss, hidden_units):
-    if way is None:
-        raise ValueError("`way` must be an int of at least 2: the softmax layer has one unit per class. Received: None")
-    if representation_loss not in REPRESENTATION_LOSSES:
-        raise ValueError(
-            f"`representation_loss` must be one of {REPRESENTATION_LOSSES}. Received: {representation_loss!r}"
-        )
-    for name, count in (("num_chunks", num_chunks), ("hidden_units", hidden_units)):
-        if not isinstance(count, int) or count < 1:
-            raise ValueError(f"`{name}` must be an int of at least 1. Received: {count!r}")
 
 
 # ---- reading the memory

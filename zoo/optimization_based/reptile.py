@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import episode, gradients, inner_optimizers
+from zoo.core import compiling, episode, gradients, inner_optimizers
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.random_masks import drawn_at
 from zoo.core.taskwise import map_tasks
@@ -143,6 +143,7 @@ class Reptile(FastWeightsModel):
             with tf.GradientTape(watch_accessed_variables=False) as tape, drawn_at(step):
                 tape.watch(phi)
                 loss = self.task_objective(tf.gather(y, rows), self.forward(phi, tf.gather(x, rows), training))
+                loss += self._penalty(phi)
             slopes, rates = gradients.gradient(tape, loss, phi), dict.fromkeys(phi, self.inner_learning_rate)
             num_updates = updates_before + tf.cast(step + 1, self.compute_dtype)
             return (step + 1, *inner_optimizers.descend(self._rule, phi, slopes, slots, rates, step, num_updates))
@@ -155,10 +156,21 @@ class Reptile(FastWeightsModel):
         phi, slots = tf.while_loop(lambda step, *_: step < num_steps, inner_step, (0, phi, slots))[1:]
         return phi, {name: slots[name][_KEPT_SLOT] for name in self._moments}
 
+    def _penalty(self, phi):
+        """The regularizers of the layers at the weights of a task."""
+        penalized = compiling.regularized(self.fast_variables())
+        return tf.add_n([tf.zeros([], self.compute_dtype), *(v.regularizer(phi[self.name_of(v)]) for v in penalized)])
+
+    def regularized_variables(self):
+        return []  # the inner steps see the regularizers, as ordinary training does
+
     # ---- the outer step
 
-    def compute_gradients(self, x, y):
-        """(`task_objective` of the queries after adaptation, query logits, theta - mean phi): what SGD interpolates with."""
+    def compute_gradients(self, x, y, scale_loss=tf.identity):
+        """(`task_objective` of the queries after adaptation, query logits, theta - mean phi): what SGD interpolates with.
+
+        The inner steps descend the loss as it is: only their result is scaled, for an optimizer that divides by the scale.
+        """
         theta = self.initial_weights()
 
         def one_task(task):
@@ -178,8 +190,8 @@ class Reptile(FastWeightsModel):
             self._num_updates.assign_add(self.num_inner_steps)
         self._seeds.advance()
         names = [self.name_of(variable) for variable in self.trainable_variables]
-        pseudo_gradient = [theta[name] - tf.reduce_mean(phi[name], axis=0) for name in names]
-        return tf.reduce_mean(losses), outputs, pseudo_gradient
+        moves = [theta[name] - tf.reduce_mean(phi[name], axis=0) for name in names]
+        return tf.reduce_mean(losses), outputs, [scale_loss(move) for move in moves]
 
     # ---- answers
 

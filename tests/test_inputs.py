@@ -1,0 +1,98 @@
+"""What every method makes of the arrays that users have: it works with them, or says in one line what it wants."""
+
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import descriptors
+from tests.descriptors import WAY, episode
+
+TOLERANCE = dict(rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture(params=descriptors.params(), scope="module")
+def model(request):
+    return descriptors.build(request.param)
+
+
+def numpy_episode(dtype="float32", **options):
+    x, y = episode(**options)
+    return {key: value.numpy().astype(dtype if "x" in key else "int64") for key, value in x.items()}, y.numpy()
+
+
+def test_adapt_and_predict_with_take_numpy_of_any_float_and_any_int(model):
+    x, _ = episode(num_tasks=1)
+    expected = model(x)
+    arrays, _ = numpy_episode("float64", num_tasks=1)
+    for labels in (
+        arrays["support_y"].astype("uint8"),
+        arrays["support_y"].astype("int32"),
+        arrays["support_y"].tolist(),
+    ):
+        state = model.adapt(arrays["support_x"], labels)
+        state = {name: value.numpy() for name, value in state.items()}
+        np.testing.assert_allclose(model.predict_with(state, arrays["query_x"]), expected, **TOLERANCE)
+    np.testing.assert_allclose(model(arrays), expected, **TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "part, change, message",
+    [
+        ("query_x", lambda x: x[0], "`query_x` must be float .T, rows, 16, 16, 1., tasks first. Received: .*shape="),
+        ("query_x", lambda x: x[:1], "`query_x` must have the 2 tasks of `.*`. Received: shape="),
+        ("query_x", lambda x: (255 * x).astype("uint8"), "`query_x` must be float .*Received: dtype=uint8"),
+        ("support_x", lambda x: x[0], "`support_x` must be float .*tasks first"),
+        ("support_x", lambda x: (255 * x).astype("uint8"), "`support_x` must be float .*Received: dtype=uint8"),
+        ("support_y", lambda y: y[0], "`support_y` must be int64"),
+        ("support_y", lambda y: y.astype("float32"), "`support_y` must be int64 .*Received: dtype=float32"),
+    ],
+    ids=[
+        "query without tasks",
+        "tasks",
+        "uint8 query",
+        "support without tasks",
+        "uint8 support",
+        "labels",
+        "float labels",
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_in_one_line(model, part, change, message):
+    x, _ = numpy_episode()
+    state = model.adapt(x["support_x"], x["support_y"])
+    changed = {**x, part: change(x[part])}
+    with pytest.raises(ValueError, match=f"^{message}[^\n]*$"):
+        if part == "query_x":
+            model.predict_with(state, changed["query_x"])
+        else:
+            model.adapt(changed["support_x"], changed["support_y"])
+    if part == "query_x":
+        with pytest.raises(ValueError, match="`query_x` must"):
+            model(changed)
+
+
+def test_a_state_is_a_dict(model):
+    x, _ = numpy_episode()
+    state = list(model.adapt(x["support_x"], x["support_y"]).values())
+    with pytest.raises(ValueError, match="`task_state` must be the dict that `adapt` returns. Received: list"):
+        model.predict_with(state, x["query_x"])
+
+
+def test_fit_and_evaluate_take_labels_of_any_int_and_images_of_any_float(model):
+    x, y = numpy_episode("float64", num_tasks=2)
+    small = {**x, "support_y": x["support_y"].astype("uint8")}
+    model.compile(run_eagerly=True)
+    results = [
+        model.evaluate(one_x, one_y, batch_size=2, verbose=0, return_dict=True)
+        for one_x, one_y in ((x, y), (small, y.astype("uint8")), (small, y.astype("int32")))
+    ]
+    assert results[0] == results[1] == results[2]
+    np.testing.assert_allclose(
+        results[0]["accuracy"], np.mean(tf.argmax(model(x), axis=-1).numpy() == y), rtol=1e-6, atol=1e-6
+    )
+    assert model(x).shape == (2, 2 * WAY, WAY)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

@@ -1,0 +1,113 @@
+"""Checked arguments of constructors: each function returns the value, or raises a line with what was expected and what came."""
+
+import math
+import numbers
+
+import keras
+
+
+def count(name, value, at_least=1):
+    """An int of at least `at_least`.
+
+    Raises:
+        ValueError: for anything else, booleans and whole floats too.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < at_least:
+        raise ValueError(f"`{name}` must be an int of at least {at_least}. Received: {name}={value!r}")
+    return int(value)
+
+
+def number(name, value, above=None, at_least=None, at_most=None):
+    """A finite float within bounds, those that are not None.
+
+    Raises:
+        ValueError: for anything else, strings of digits too.
+    """
+    fits = not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
+    fits = fits and (above is None or value > above)
+    fits = fits and (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+    if not fits:
+        limits = (("above", above), ("of at least", at_least), ("of at most", at_most))
+        bounds = " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)
+        raise ValueError(f"`{name}` must be a number{' ' if bounds else ''}{bounds}. Received: {name}={value!r}")
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def interval(name, value):
+    """A pair (low, high) of finite floats, low not above high.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    try:
+        low, high = (number(name, bound) for bound in value)
+    except (TypeError, ValueError):
+        low, high = 1, 0
+    if low > high:
+        raise ValueError(f"`{name}` must be (low, high), two numbers. Received: {name}={value!r}")
+    return low, high
+
+
+def choice(name, value, choices):
+    """One of `choices`.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"`{name}` must be one of {tuple(choices)}. Received: {name}={value!r}")
+    return value
+
+
+def flag(name, value):
+    """True or False.
+
+    Raises:
+        ValueError: for anything else: a word such as "false" would count as true.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
+    return value
+
+
+OUTPUTS = {2: "embeddings [B, D]", 4: "maps [B, h, w, C]"}
+
+
+def backbone(value, output_rank):
+    """A keras.Model with one input, whose shape is known, and one output, [B, D] or [B, h, w, C] by `output_rank`.
+
+    Raises:
+        ValueError: for anything else, and for one that is not built or whose call is code: its shapes are not known.
+    """
+    if not isinstance(value, keras.Model):
+        raise ValueError(f"`backbone` must be a keras.Model. Received: {value!r}")
+    try:
+        inputs, outputs = value.inputs, value.outputs
+    except (AttributeError, ValueError):
+        inputs = outputs = None
+    wanted = "`backbone` must be a functional or built Sequential keras.Model with one input and one output."
+    if not inputs or not outputs:
+        raise ValueError(f"{wanted} Received: {type(value).__name__} {value.name!r}, which has no inputs yet")
+    if len(inputs) > 1 or len(outputs) > 1:
+        raise ValueError(f"{wanted} Received: {len(inputs)} inputs and {len(outputs)} outputs")
+    if len(outputs[0].shape) != output_rank or None in outputs[0].shape[1:]:
+        raise ValueError(
+            f"`backbone` must give {OUTPUTS[output_rank]}, of known size. Received: output shape {outputs[0].shape}"
+        )
+    return value
+
+
+def dtype_policies(model, backbone, may_be_mixed):
+    """Raises ValueError unless a model and the layers of its backbone compute alike.
+
+    All in float32, or all in float64; with `may_be_mixed` layers of the backbone may compute in half precision. Layers that are
+    made later have the policy of the moment, so that it counts too.
+    """
+    layers = (model, *backbone._flatten_layers())
+    policies = {keras.config.dtype_policy().name, *(layer.dtype_policy.name for layer in layers)}
+    known = ["float32", "mixed_bfloat16", "mixed_float16"] if may_be_mixed else ["float32"]
+    if policies != {"float64"} and not policies <= set(known):
+        raise ValueError(
+            f"{type(model).__name__} and its backbone must have dtype policies among {known}, or float64 alone. "
+            f"Received: {sorted(policies)}"
+        )

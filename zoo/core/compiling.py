@@ -1,0 +1,79 @@
+"""What Keras' `compile` and `fit` are asked, beside an optimizer: honoured, or refused in one line."""
+
+import tensorflow as tf
+
+# Words for what a model reports anyway, as a mean over episodes.
+_SYNONYMS = {"accuracy": ("accuracy", "acc"), "mean_squared_error": ("mean_squared_error", "mse")}
+
+
+def refuse(model, **options):
+    """Raises ValueError where one of Keras' options is given that `task_objective` stands in the place of."""
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` must be left out: {type(model).__name__} minimizes its `task_objective`, which a subclass may "
+                f"override. Received: {name}={value!r}"
+            )
+
+
+def own_metrics(metrics, reported):
+    """The metrics to compute beside the model's own, or None.
+
+    Args:
+        metrics: list of Keras metrics or their names, or None.
+        reported: names that the model reports.
+
+    Raises:
+        ValueError: for anything else, and for a metric under a name that the model reports something else as.
+    """
+    if not isinstance(metrics, (list, tuple, type(None))):
+        raise ValueError(f"`metrics` must be a list of Keras metrics or of their names. Received: metrics={metrics!r}")
+    known = [word for name in reported for word in _SYNONYMS.get(name, ())]
+    own = [metric for metric in metrics or [] if metric not in known]
+    for metric in own:
+        if getattr(metric, "name", None) in reported:
+            raise ValueError(
+                f"Metrics must have other names than {list(reported)}, which the model reports. Received: {metric!r}"
+            )
+    return own or None
+
+
+def set_modes(callbacks, directions):
+    """Gives callbacks that monitor one of the model's metrics in mode "auto" the mode that Keras cannot know.
+
+    Keras looks for a direction among compiled metrics alone.
+
+    Args:
+        callbacks: what `fit` was given.
+        directions: "min" or "max" by name of a metric.
+    """
+    callbacks = getattr(callbacks, "callbacks", callbacks) or []
+    for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
+        name = str(getattr(callback, "monitor", "")).removeprefix("val_")
+        if getattr(callback, "mode", None) == "auto" and name in directions:
+            callback.mode = directions[name]
+
+
+def refuse_added_losses(backbone):
+    """Raises ValueError where layers add losses of their outputs: `add_loss`, `activity_regularizer`.
+
+    A layer says so when it is called, so it is called here, on symbols.
+    """
+
+    @tf.function(autograph=False)
+    def losses(*inputs):
+        weights = backbone.trainable_variables, backbone.non_trainable_variables
+        return backbone.stateless_call(*weights, *inputs, training=True, return_losses=True)[2]
+
+    inputs = backbone.inputs[0]
+    graph_losses = losses.get_concrete_function(tf.TensorSpec((1, *inputs.shape[1:]), inputs.dtype)).structured_outputs
+    if len(graph_losses) > len(regularized(backbone.trainable_variables)):
+        raise ValueError(
+            "Layers must not use `add_loss` or `activity_regularizer`: they would be ignored. Put the term into "
+            f"`task_objective`. Received: a backbone {backbone.name!r} with {len(graph_losses)} losses"
+        )
+
+
+def regularized(variables):
+    """Those of the Keras variables that have a regularizer."""
+    return [variable for variable in variables if getattr(variable, "regularizer", None) is not None]
