@@ -1,0 +1,98 @@
+"""Every method in double and half precision: the same answers and the same step as in float32, or a refusal in one line."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from tests import descriptors
+from tests.descriptors import IMAGE_SHAPE, WAY, episode
+
+
+@pytest.fixture(params=descriptors.params(), scope="module")
+def method(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def in_float32(method):
+    """A class, weights, answers to an episode, and the step of plain gradient descent on it."""
+    model = descriptors.build(method)
+    x, y = episode()
+    return type(model), model.get_weights(), model(x).numpy(), _step(model, x, y)
+
+
+@pytest.fixture
+def policy():
+    """Sets a dtype policy for one test."""
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy("float32")
+
+
+def _step(model, x, y):
+    before = [v.numpy().astype("float64") for v in model.trainable_variables]
+    model.compile(keras.optimizers.SGD(0.1))
+    model.train_step((x, y))
+    return np.concatenate([np.ravel(v.numpy() - start) for v, start in zip(model.trainable_variables, before)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_float64_takes_numpy_of_either_width(method, in_float32, policy, dtype):
+    _, weights, answers, step = in_float32
+    policy("float64")
+    model = descriptors.build(method)
+    model.set_weights(weights)
+    x, y = episode()
+    x = {key: value.numpy().astype(dtype) if "x" in key else value.numpy() for key, value in x.items()}
+    state = model.adapt(x["support_x"], x["support_y"])
+    assert all(value.dtype == tf.float64 for value in state.values())
+    np.testing.assert_allclose(model.predict_with(state, x["query_x"]), answers, rtol=1e-3, atol=1e-4)
+    own = _step(model, x, y.numpy())
+    assert np.linalg.norm(own - step) < 1e-2 * np.linalg.norm(step)
+
+
+@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_takes_the_step_of_float32_or_is_refused(method, in_float32, policy, name):
+    """The loss is scaled by 2^15 in mixed_float16, and the gradient divided by it."""
+    cls, weights, answers, step = in_float32
+    policy(name)
+    if not cls.supports_mixed_precision:
+        with pytest.raises(ValueError, match=f"^{cls.__name__} and its backbone must have .*Received: .*{name}"):
+            descriptors.build(method)
+        return
+    model = descriptors.build(method)
+    model.set_weights(weights)
+    x, y = episode()
+    assert model(x).dtype == tf.float32
+    np.testing.assert_allclose(model(x), answers, atol=0.05)
+    own = _step(model, x, y)
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (name == "mixed_float16")
+    assert np.linalg.norm(own - step) < 0.2 * np.linalg.norm(step)  # rounding alone; unscaled it would be 1.0
+
+
+def test_half_precision_without_float32_weights_and_a_mixture_are_refused(policy):
+    backbone = zoo.backbones.mlp(IMAGE_SHAPE, hidden_sizes=(4,))
+    policy("float64")
+    with pytest.raises(ValueError, match="^MAML and its backbone must .* Received: .'float32', 'float64'.$"):
+        zoo.MAML(backbone, way=WAY)
+    policy("float16")
+    with pytest.raises(
+        ValueError, match="^PrototypicalNetwork and its backbone must .* Received: .'float16', 'float32'.$"
+    ):
+        zoo.PrototypicalNetwork(backbone)
+
+
+def test_a_layer_of_the_backbone_may_keep_float32_in_mixed_precision(policy):
+    policy("mixed_float16")
+    inputs = keras.Input((3,))
+    h = keras.layers.Dense(8, activation="relu")(inputs)
+    model = zoo.PrototypicalNetwork(keras.Model(inputs, keras.layers.Dense(4, dtype="float32")(h)), way=2)
+    x = {"support_x": np.eye(3)[None, :2], "support_y": np.array([[0, 1]]), "query_x": np.eye(3)[None, :2]}
+    assert model(x).dtype == tf.float32
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
