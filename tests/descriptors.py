@@ -20,9 +20,9 @@ class Method:
 
     Attributes:
         name: for test ids.
-        build: () -> model with `way` 3 on 16x16 images, or with any way where `variable_way`.
+        build: () -> model with `way` 3 on 16x16 images.
         transductive: whether a query's answer changes with the other queries.
-        variable_way: whether `way` may be None.
+        variable_way: whether no weight depends on `way`, so that a trained model can be built again with another one.
         state: names and shapes, without T, of the task state for way 3.
         trains_on_padding: whether training episodes may hold padded rows as it is built here.
         exact_gradient: whether training follows the gradient of the loss; False where the paper makes parts constants.
