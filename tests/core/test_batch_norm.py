@@ -107,6 +107,24 @@ def test_moving_averages_by_hand(shape):
     np.testing.assert_allclose(np.reshape(layer(x, training=False), -1), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("shape", [(64, 2), (8, 4, 4, 2)], ids=["vectors", "images"])
+def test_a_variance_beyond_float16_is_kept_and_normalized_by(policy, shape):
+    """Inputs of deviation 1,000 have a variance of 1e6, and float16 ends at 65,504."""
+    x = 1000 * np.random.default_rng(0).standard_normal(shape).astype("float32")
+    layer = BatchNorm("running", dtype=policy)
+    outputs = layer(x, training=True)
+    assert outputs.dtype == layer.compute_dtype and layer.moving_variance.dtype == "float32"
+    values = np.array(tf.cast(x, outputs.dtype), "float64").reshape(-1, 2)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), 0.9 + 0.1 * values.var(axis=0, ddof=1), rtol=1e-4)
+    normalized = (values - values.mean(axis=0)) / values.std(axis=0)
+    np.testing.assert_allclose(np.reshape(tf.cast(outputs, tf.float32), (-1, 2)), normalized, rtol=0.01, atol=0.01)
+    layer.moving_mean.assign(values.mean(axis=0))
+    layer.moving_variance.assign(values.var(axis=0))
+    alone = tf.cast(layer(x, training=False), tf.float32)
+    np.testing.assert_allclose(np.reshape(alone, (-1, 2)), normalized, rtol=0.01, atol=0.01)
+
+
 def test_unknown_statistics_are_refused():
     with pytest.raises(ValueError, match="`statistics` must be one of .* Received: statistics='moving'"):
         BatchNorm("moving")

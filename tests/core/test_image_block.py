@@ -94,6 +94,14 @@ def test_half_precision_counts_more_places_than_it_can_hold():
     np.testing.assert_allclose(tf.cast(outputs, tf.float32), exact(images), atol=5e-3)
 
 
+def test_a_variance_beyond_float16_is_kept_and_normalized_by():
+    images = 1000 * np.random.default_rng(0).standard_normal((8, 6, 6, 1)).astype("float32")
+    block = ImageBlock(2, dtype="mixed_float16", momentum=0.0)
+    outputs = block(images, training=True)
+    assert np.isfinite(np.array(outputs)).all() and (block.norm.moving_variance.numpy() > 65504).all()
+    np.testing.assert_allclose(np.array(block(images), "float32"), np.array(outputs, "float32"), rtol=0.02, atol=0.02)
+
+
 def test_config_round_trip():
     block = ImageBlock(
         2,

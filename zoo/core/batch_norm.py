@@ -60,7 +60,7 @@ class BatchNorm(keras.layers.Layer):
 
     Differs from keras.layers.BatchNormalization: that layer's second derivative is wrong, since `tf.nn.moments` stops the
     gradient of the mean inside the variance. Through it a second-order MAML follows another direction. Here float32 images
-    go through the fused op, whose second derivative is right, and everything else through the formula written out.
+    go through the fused op, whose second derivative is right, and everything else through the formula written out. Half precision is computed in float32, and its averages are kept so.
 
     Args:
         statistics: "running": batch statistics in training, moving averages at inference, and always where the layer is not
@@ -91,10 +91,14 @@ class BatchNorm(keras.layers.Layer):
         self.beta = self.add_weight(name="beta", shape=channels, initializer="zeros") if self.center else None
         if self.statistics == "running":
             shared = dict(shape=channels, trainable=False, aggregation="mean")  # mean over replicas of tf.distribute
+            # A variance is beyond float16 where its inputs are above 256.
+            shared |= dict(dtype="float64" if self.variable_dtype == "float64" else "float32", autocast=False)
             self.moving_mean = self.add_weight(name="moving_mean", initializer="zeros", **shared)
             self.moving_variance = self.add_weight(name="moving_variance", initializer="ones", **shared)
 
     def call(self, x, training=False):
+        if x.dtype in (tf.float16, tf.bfloat16):
+            return tf.cast(self.call(tf.cast(x, tf.float32), training), x.dtype)
         gamma, beta = self.scale_and_offset(x.dtype)
         if self.uses_averages(training):
             return self._normalize_by_averages(x, gamma, beta)
