@@ -2,10 +2,12 @@
 
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import zoo
 from tests import descriptors
 from tests.descriptors import WAY, episode
 
@@ -92,6 +94,49 @@ def test_fit_and_evaluate_take_labels_of_any_int_and_images_of_any_float(model):
         results[0]["accuracy"], np.mean(tf.argmax(model(x), axis=-1).numpy() == y), rtol=1e-6, atol=1e-6
     )
     assert model(x).shape == (2, 2 * WAY, WAY)
+
+
+@keras.saving.register_keras_serializable("tests")
+class WithAnUnusedWeight(keras.layers.Layer):
+    def build(self, input_shape):
+        self.unused = self.add_weight(name="unused", shape=(2,), initializer="ones")
+        self.kernel = self.add_weight(name="kernel", shape=(input_shape[-1], 5))
+
+    def call(self, x):
+        return tf.matmul(x, tf.convert_to_tensor(self.kernel))
+
+
+def _with_embedding(dtype):
+    inputs = keras.Input((4,), dtype=dtype)
+    return keras.Model(inputs, keras.layers.Flatten()(keras.layers.Embedding(10, 3)(inputs)))
+
+
+def _with_unused_weight():
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, WithAnUnusedWeight()(inputs))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda: _with_embedding("float32"), lambda: _with_embedding("int32"), _with_unused_weight],
+    ids=["embedding", "embedding of ints", "unused weight"],
+)
+@pytest.mark.parametrize(
+    "cls", [zoo.MAML, zoo.FOMAML, zoo.ANIL, zoo.MetaSGD, zoo.Reptile, zoo.LSTMMetaLearner, zoo.SiameseNetwork, zoo.MANN]
+)
+def test_tables_and_unused_weights_train(cls, build):
+    """Rows that are looked up have a sparse gradient, and a weight that the loss does not see has none."""
+    keras.utils.set_random_seed(0)
+    model = cls(build(), way=WAY)
+    ids = np.random.default_rng(0).integers(0, 10, (2, 6, 4)).astype("float32")
+    labels = np.tile(np.arange(WAY), (2, 2))
+    before = [variable.numpy() for variable in model.trainable_variables]
+    model.compile(keras.optimizers.SGD(0.5))
+    x = {"support_x": ids, "support_y": labels, "query_x": ids}
+    assert np.isfinite(model.train_step((x, labels))["loss"]) and np.isfinite(model(x)).all()
+    moved = {v.path for v, old in zip(model.trainable_variables, before) if np.abs(v - old).max() > 0}
+    paths = {variable.path for variable in model.backbone.trainable_variables}
+    assert paths - moved == {path for path in paths if path.endswith("unused")}
 
 
 if __name__ == "__main__":

@@ -219,11 +219,12 @@ class MetaNetwork(TaskwiseModel):
 
     # ---- the contract
 
-    def check_support(self, support_x, support_y):
-        super().check_support(support_x, support_y)
+    def checked_support(self, support_x, support_y):
+        support_x, support_y = super().checked_support(support_x, support_y)
         num_rows = support_y.shape[1]
         if self.representation_loss != "cross_entropy" and num_rows is not None and num_rows <= self.num_chunks:
             raise ValueError(f"{self._pairs_wanted()} Received: {num_rows} rows")
+        return support_x, support_y
 
     def label_assertions(self, x, y):
         assertions = super().label_assertions(x, y)
