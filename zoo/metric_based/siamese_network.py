@@ -163,7 +163,7 @@ class SiameseNetwork(EmbeddingModel):
         return pair_losses(outputs, y) + self.penalty()
 
     def answer_in_evaluation(self, x, y):
-        self.check_inputs(x)
+        x = self.checked_inputs(x)
         state = self.adapt(x["support_x"], x["support_y"])
         pair_logits = self.similarity_logits(self.embed(x["query_x"]), state["embeddings"])
         self._update_verification(pair_logits, pair_labels(y, x["support_y"]))
