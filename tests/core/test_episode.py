@@ -66,5 +66,18 @@ def test_labels_without_support_are_refused(in_graph):
         check(support_y, tf.constant([[2, 1], [1, 0]], tf.int64))
 
 
+def test_an_absent_class_has_probability_0_at_any_scale():
+    """Squared distances of images around 1e5 pass any constant."""
+    counts = tf.constant([[1.0, 0.0, 2.0]])
+    for scale in (1.0, 1e9, 1e12, 1e30):
+        logits = scale * tf.constant([[[-3.0, -2.0, -1.0], [5.0, 1.0, 4.0], [-2.0, -3.0, -2.0]]])
+        probabilities = tf.nn.softmax(episode.mask_absent_classes(logits, counts))
+        np.testing.assert_array_equal(probabilities[0, :, 1], [0, 0, 0])
+        present = tf.nn.softmax(tf.gather(logits, [0, 2], axis=-1))
+        np.testing.assert_allclose(tf.gather(probabilities, [0, 2], axis=-1), present, rtol=1e-6)
+    # -1 is no number of images, but a state that was forged may hold it: then no class is there, and all stay as they are.
+    np.testing.assert_array_equal(episode.mask_absent_classes(logits, -tf.ones([1, 3])), logits)
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__]))

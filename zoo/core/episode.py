@@ -140,8 +140,17 @@ def mask_absent_classes(logits, counts):
         logits: float [T, Q, way].
         counts: float [T, way], from `class_counts`.
     """
-    absent = tf.logical_and(counts == 0, tf.reduce_any(counts > 0, axis=-1, keepdims=True))  # [T, way]
-    return tf.where(absent[:, None, :], tf.cast(ABSENT_CLASS_LOGIT, logits.dtype), logits)
+    present = counts > 0
+    kept = tf.logical_or(present, tf.logical_not(tf.reduce_any(present, axis=-1, keepdims=True)))  # [T, way]
+    return hide(logits, kept[:, None])
+
+
+def hide(scores, kept):
+    """Scores [..., n] of which a softmax over n gives those that are not kept exactly 0, unless none is kept; bool [..., n]."""
+    # Squared distances can pass any constant: then those hidden are as far again below the lowest of the others.
+    lowest = tf.reduce_min(tf.where(kept, scores, tf.zeros_like(scores)), axis=-1, keepdims=True)
+    hidden = tf.minimum(tf.cast(ABSENT_CLASS_LOGIT, scores.dtype), 2 * tf.stop_gradient(lowest))
+    return tf.where(kept, scores, hidden)
 
 
 def mean_over_usable(values, labels):

@@ -91,5 +91,4 @@ class MatchingNetwork(EmbeddingModel):
 
 def hide_padding(scores, labels):
     """Scores [T, Q, S] that a softmax over S gives to rows with a label only; one-hot labels [T, S, way]."""
-    usable = tf.reduce_max(labels, axis=-1)[:, None] > 0  # [T, 1, S]
-    return tf.where(usable, scores, tf.cast(episode.ABSENT_CLASS_LOGIT, scores.dtype))
+    return episode.hide(scores, tf.reduce_max(labels, axis=-1)[:, None] > 0)

@@ -171,7 +171,7 @@ class RelationNetwork(EmbeddingModel):
 
     def _predict_alone(self, state, query_x):
         class_maps, counts = state["class_maps"], state["class_counts"]
-        present = tf.logical_or(counts > 0, tf.reduce_all(counts == 0))  # [way]
+        present = tf.logical_or(counts > 0, tf.logical_not(tf.reduce_any(counts > 0)))  # [way]
         present_maps = tf.ensure_shape(tf.boolean_mask(class_maps, present), [None, *class_maps.shape[1:]])
         with batch_statistics():
             scores = self.relate(present_maps[None], self.embed(query_x[None]))[0]  # [Q, present]
