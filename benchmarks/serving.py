@@ -161,7 +161,7 @@ def main():
                 continue
             if type(model) is zoo.MAML:  # the number of steps that the papers compare by
                 model, preset = load_with_way(preset, num_inner_steps_test=5), f"{preset}, 5 steps"
-            folder = saved_model.export(model, os.path.join(scratch, str(len(measured))))
+            folder = saved_model.export(model, os.path.join(scratch, str(len(measured))), allow_transductive=True)
             for threads in _THREADS.value:
                 command = [sys.executable, "-m", "benchmarks.serving", f"--child={folder}", f"--threads={threads}"]
                 done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)

@@ -31,6 +31,9 @@ _CERTIFICATES = flags.DEFINE_string(
     "root_certificates", None, "PEM file of certificates to trust; the system's if none."
 )
 _TOKEN_FILE = flags.DEFINE_string("token_file", None, "File with the token that the server asks for; needs TLS.")
+_PAD_TO = flags.DEFINE_string(
+    "pad_to", None, "adaptation.json of the served version, for a server with batching: rows are padded to its sizes."
+)
 
 
 def client_of_flags():
@@ -41,6 +44,7 @@ def client_of_flags():
         return client.LocalClient(_SAVED_MODEL.value)
     token = pathlib.Path(_TOKEN_FILE.value).read_text(encoding="utf-8").strip() if _TOKEN_FILE.value else None
     options = {"deadline": _DEADLINE.value, "root_certificates": _CERTIFICATES.value, "token": token}
+    options["pad_to"] = _PAD_TO.value
     if _SERVER.value.startswith(("http://", "https://")):
         return client.RestClient(_SERVER.value, _MODEL_NAME.value, **options)
     return client.GrpcClient(_SERVER.value, _MODEL_NAME.value, tls=_TLS.value, **options)

@@ -13,6 +13,7 @@ import urllib.parse
 import numpy as np
 
 from commands.terminal import printable
+from export import padding
 from export.answers import ServingError, probabilities_and_labels, task_states
 from export.credentials import check_credentials, read_certificates
 from export.http_post import post, split_url
@@ -27,7 +28,12 @@ class Client:
     Answers are checked: a call returns arrays of the shapes and dtypes that it documents, or raises ServingError. What an
     export cannot answer is NaN with the label -1: queries with a foreign task state, images that are not finite, files that
     the server cannot read.
+
+    Attributes:
+        pad_to: sizes to pad rows to (`export.padding`), so that a server with batching can merge requests; None for none.
     """
+
+    pad_to = None
 
     def call(self, signature, inputs):
         """Named arrays to a signature -> its named answers, as arrays that are not checked. Raises ServingError."""
@@ -97,7 +103,10 @@ class Client:
         return [names[row.argmax()] for row in probabilities], probabilities
 
     def _ask(self, signature, inputs):
-        return self.call(signature, inputs)
+        if self.pad_to is None:
+            return self.call(signature, inputs)
+        padded, asked_and_sent = padding.pad(inputs, self.pad_to)
+        return padding.cut(self.call(signature, padded), *asked_and_sent)
 
     def _answers(self, signature, inputs, queries, name="query_images"):
         return probabilities_and_labels(self._ask(signature, {**inputs, name: queries}), *_num_rows(queries))
@@ -149,9 +158,11 @@ class GrpcClient(Client):
         tls: whether to connect by TLS and to prove the server's certificate.
         root_certificates: PEM file of the certificates to trust, for a server whose own is not signed by one of the system's.
         token: sent as "authorization: Bearer ..." with each request; by TLS only, since it would be readable without.
+        pad_to: adaptation.json of the served version, a path or its content: rows are padded to the sizes that it names, which
+            a server with batching needs. None: sent as they are.
 
     Raises:
-        ValueError: for a token or certificates without TLS, or certificates that cannot be read.
+        ValueError: for a token or certificates without TLS, or certificates or a `pad_to` that cannot be read.
     """
 
     def __init__(
@@ -164,11 +175,13 @@ class GrpcClient(Client):
         tls=False,
         root_certificates=None,
         token=None,
+        pad_to=None,
     ):
         import grpc
         from tensorflow_serving.apis import prediction_service_pb2_grpc
 
         check_credentials(tls, root_certificates, token)
+        self.pad_to = None if pad_to is None else padding.sizes_of(pad_to)
         options = [(f"grpc.max_{way}_message_length", max_message_bytes) for way in ("send", "receive")]
         if tls:
             trusted = None if root_certificates is None else read_certificates(root_certificates)
@@ -227,7 +240,7 @@ class RestClient(Client):
 
     Args:
         url: "http://host:port", port 8501 unless the server was told otherwise; "https://..." for TLS.
-        model_name, version, deadline, root_certificates, token: as in `GrpcClient`.
+        model_name, version, deadline, root_certificates, token, pad_to: as in `GrpcClient`.
         max_answer_bytes: longest answer that is read.
 
     Raises:
@@ -243,9 +256,11 @@ class RestClient(Client):
         max_answer_bytes=_MAX_MESSAGE_BYTES,
         root_certificates=None,
         token=None,
+        pad_to=None,
     ):
         secure = split_url(url)[0]
         check_credentials(secure, root_certificates, token)
+        self.pad_to = None if pad_to is None else padding.sizes_of(pad_to)
         chosen = "" if version is None else f"/versions/{version}"
         self._url = f"{url.rstrip('/')}/v1/models/{urllib.parse.quote(model_name, safe='')}{chosen}:predict"
         self._deadline, self._max_answer_bytes = deadline, max_answer_bytes

@@ -11,6 +11,21 @@ import pathlib
 import numpy as np
 
 SIDECAR_FILE = "adaptation.json"
+CHECKSUM_MODULUS = 16_777_213  # a prime below 2 ** 24, so that float32 holds what is below it
+CHECKSUM_FACTORS = (10_368_889, 7_454_527)
+
+
+def checksum(body):
+    """Two numbers that change with any one bit of the entries of a state, float32 [size]: float32 [2].
+
+    Each is the sum of the low and the high 16 bits of the numbers in turn, h_1, h_2, ..., under weights from 1 to the modulus
+    - 1: sum of (1 + i factor mod (modulus - 1)) h_i, mod modulus, a prime. So no flipped bit, a power of 2 times a weight, is
+    0. It tells what went wrong on the way; it is no signature.
+    """
+    halves = np.ascontiguousarray(body, "<f4").view("<u2").astype(np.int64)
+    places = np.arange(1, len(halves) + 1, dtype=np.int64)
+    weights = [1 + places * factor % (CHECKSUM_MODULUS - 1) for factor in CHECKSUM_FACTORS]
+    return np.array([np.sum(halves * weight) % CHECKSUM_MODULUS for weight in weights], np.float32)
 
 
 class EditableStates:
@@ -34,7 +49,7 @@ class EditableStates:
         layout = sidecar["task_state"]
         self._fixed, self._per_row = layout["fixed_size"], layout["size_per_support_row"]
         self._entries = [(entry["name"], tuple(entry["shape"])) for entry in layout["entries"]]
-        self._fingerprint = np.array(layout["fingerprint"], np.float32)
+        self._fingerprint, self._header = np.array(layout["fingerprint"], np.float32), layout["header_size"]
 
     @classmethod
     def of_export(cls, folder):
@@ -85,13 +100,15 @@ class EditableStates:
     def _read(self, task_state):
         """The entries of one state, copied."""
         task_state = np.array(task_state, np.float32)
-        header = len(self._fingerprint) + 1
+        fingerprint, header = len(self._fingerprint), self._header
         if task_state.ndim != 1 or len(task_state) < self._fixed:
             size = f"{self._fixed} + {self._per_row} S" if self._per_row else f"{self._fixed}"
             raise ValueError(f"A task state must be float32 [{size}], one task. Received: shape {task_state.shape}")
-        if not np.array_equal(task_state[: header - 1], self._fingerprint):
+        if not np.array_equal(task_state[:fingerprint], self._fingerprint):
             raise ValueError("A task state must carry the fingerprint of this export. Received: that of another")
-        num_rows = int(task_state[header - 1])
+        if not np.array_equal(task_state[fingerprint + 1 : header], checksum(task_state[header:])):
+            raise ValueError("A task state must be as its export answered it. Received: one whose checksum is another")
+        num_rows = int(task_state[fingerprint])
         shapes = {name: tuple(num_rows if size is None else size for size in shape) for name, shape in self._entries}
         ends = header + np.cumsum([math.prod(shape) for shape in shapes.values()])
         if ends[-1] != len(task_state):
@@ -104,5 +121,5 @@ class EditableStates:
     def _write(self, entries):
         per_row = [name for name, shape in self._entries if shape and shape[0] is None]
         num_rows = len(entries[per_row[0]]) if per_row else 0
-        parts = [entries[name].ravel() for name, _ in self._entries]
-        return np.concatenate([self._fingerprint, [num_rows], *parts]).astype(np.float32)
+        body = np.concatenate([entries[name].ravel() for name, _ in self._entries]).astype(np.float32)
+        return np.concatenate([self._fingerprint, [num_rows], checksum(body), body]).astype(np.float32)

@@ -1,7 +1,7 @@
 """Exports a trained model as a SavedModel that adapts inside the request.
 
 python -m export.export_model --workdir=DIR | --preset=NAME --output_dir=DIR [--way=5] [--version=1]
-    [--signatures=adapt,predict]
+    [--signatures=adapt,predict] [--max_rows=500] [--max_image_pixels=4000000] [--batching]
 
 --format=litert writes a file for devices in place of a SavedModel, for --support_rows and --query_rows images a task.
 """
@@ -11,6 +11,7 @@ import sys
 from absl import flags
 
 from commands import launcher, sources
+from export.limits import MAX_IMAGE_PIXELS, MAX_ROWS
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
@@ -18,6 +19,14 @@ _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the served mode
 _WAY = flags.DEFINE_integer("way", None, "Classes per task: any for methods with a variable way (default 5).", 2)
 _SIGNATURES = flags.DEFINE_list("signatures", None, "Signatures to write; all that the method has when left out.")
 _VERSION = flags.DEFINE_integer("version", None, "Version to write; one more than the highest there when left out.", 1)
+_ALLOW_TRANSDUCTIVE = flags.DEFINE_bool(
+    "allow_transductive", False, "Export a model whose answer to a query depends on the others that are asked with it."
+)
+_MAX_ROWS = flags.DEFINE_integer("max_rows", MAX_ROWS, "The most tasks, support rows and query rows of a request.", 1)
+_MAX_IMAGE_PIXELS = flags.DEFINE_integer("max_image_pixels", MAX_IMAGE_PIXELS, "Of an image file; more: broken.", 1)
+_BATCHING = flags.DEFINE_bool(
+    "batching", False, "Print a server line that merges requests: for clients that all pad as adaptation.json says."
+)
 
 _FORMAT = flags.DEFINE_enum("format", "saved_model", ["saved_model", "litert"], "What to write.")
 _SUPPORT_ROWS = flags.DEFINE_integer(
@@ -30,7 +39,7 @@ def main():
     source = sources.chosen_source(_WORKDIR.value, _PRESET.value)
     sources.check_output_folder(_OUTPUT_DIR.value, "--output_dir")
     with launcher.imports():
-        from export import saved_model
+        from export import saved_model, verification
         from export.loading import is_ink, load_with_way
         from export.serving_files import docker_command
         from zoo.presets import preset_metadata
@@ -41,16 +50,26 @@ def main():
         results = {"dataset": metadata["config"]["dataset"], "results": metadata.get("results", [])}
         if _FORMAT.value == "litert":
             return _export_litert(model, results)
+        if model.transductive and _BATCHING.value:
+            raise ValueError("--batching must be left out for a transductive model, whose queries cannot be padded")
         target = saved_model.export(
-            model, _OUTPUT_DIR.value, _VERSION.value, results, is_ink(source), _SIGNATURES.value
+            model,
+            _OUTPUT_DIR.value,
+            _VERSION.value,
+            results,
+            is_ink(source),
+            _SIGNATURES.value,
+            _ALLOW_TRANSDUCTIVE.value,
+            _MAX_ROWS.value,
+            _MAX_IMAGE_PIXELS.value,
         )
-    except saved_model.ExportError as error:
+    except verification.ExportError as error:
         sys.exit(f"error: {error}")
     print(
-        f"exported: {target}\na fresh process without this package answered as the model does, within {saved_model.TOLERANCE}"
+        f"exported: {target}\na fresh process without this package answered as the model does, within {verification.TOLERANCE}"
     )
     name = target.parent.resolve().name
-    print(f"serve it: {docker_command(target.parent, name)}")
+    print(f"serve it: {docker_command(target.parent, name, _BATCHING.value)}")
 
 
 def _export_litert(model, results):

@@ -10,8 +10,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from export.editable_states import SIDECAR_FILE
 from export.graph_checks import append_rows, require
 from export.preprocessing import decode_images
-from export.saved_model import TOLERANCE, ExportError, check_graph, reload_and_answer
+from export.saved_model import check_graph
 from export.serving_files import write_server_samples, write_warmup
+from export.verification import TOLERANCE, ExportError, reload_and_answer
 from export.versions import choose_version, new_version
 
 _IMAGE_FEATURE = "image/encoded"
@@ -100,7 +101,8 @@ class _FrozenModel:
 
     def predict(self, images):
         probabilities = self.probabilities(images)
-        return {"probabilities": probabilities, "labels": tf.argmax(probabilities, axis=-1)}
+        known = tf.reduce_all(tf.math.is_finite(probabilities), axis=-1)
+        return {"probabilities": probabilities, "labels": tf.where(known, tf.argmax(probabilities, axis=-1), -1)}
 
     def classify(self, inputs):
         with tf.control_dependencies(

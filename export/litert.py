@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from export.editable_states import SIDECAR_FILE
-from export.saved_model import ExportError
+from export.verification import ExportError
 from export.versions import choose_version, new_version
 
 MODEL_FILE = "model.tflite"

@@ -3,6 +3,8 @@
 import tensorflow as tf
 
 from export.exif import jpeg_orientation, upright
+from export.image_header import is_readable
+from export.limits import MAX_IMAGE_PIXELS
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH = 24  # place of the byte that holds the bits per channel
@@ -10,22 +12,31 @@ _JPEG = b"\xff\xd8\xff"
 _LUMA = (19595, 38470, 7471)  # of 65536: the integers with which Pillow makes its mode L
 
 
-def decode_images(files, input_shape, invert):
+def decode_images(files, input_shape, invert, max_pixels=MAX_IMAGE_PIXELS):
     """PNG, JPEG, GIF (first frame) or BMP files -> float32 [T, rows, *input_shape] from 0 to 1.
 
     What `zoo.datasets.image_files.read_image` gives, within a level of 255: JPEG turned as its EXIF data says, the alpha
     channel of PNG laid on paper, converted to grey or RGB, resized with anti-aliasing (the aspect ratio is not kept) and,
     with `invert`, turned from dark ink on light paper to ink 1 and paper 0. docs/serving.md says what the graph cannot
-    read, and the clients change before they send. An empty string gives zeros: a row to pad with.
+    read, and the clients change before they send. A file that is broken as far as its structure tells, see
+    `export.image_header`, is NaN; so is an empty string, which pads.
 
     Args:
         files: string [T, rows].
         input_shape: (height, width, channels), 1 or 3 channels.
         invert: whether dark is ink; paper is white then, and black otherwise.
+        max_pixels: of a file; one whose header says that it has more is not decoded, and counts as broken.
+
+    Raises:
+        tf.errors.InvalidArgumentError: for a file that is broken in what its structure does not tell.
     """
     flat = tf.reshape(files, [-1])
     images = tf.map_fn(
-        lambda file: _decode(file, input_shape, invert),
+        lambda file: tf.cond(
+            is_readable(file, max_pixels),
+            lambda: _decode(file, input_shape, invert),
+            lambda: tf.fill(input_shape, float("nan")),
+        ),
         flat,
         fn_output_signature=tf.TensorSpec(input_shape, tf.float32),
     )
@@ -34,20 +45,16 @@ def decode_images(files, input_shape, invert):
 
 def _decode(file, input_shape, invert):
     height, width, channels = input_shape
-
-    def image():
-        pixels = _pixels(file, paper=255.0 if invert else 0.0)
-        if channels == 1:
-            luma = tf.reduce_sum(tf.cast(pixels, tf.int32) * _LUMA, axis=-1, keepdims=True)
-            pixels = tf.cast(tf.bitwise.right_shift(luma + 32768, 16), tf.float32)
-        # As Pillow does it: along rows, then along columns, with whole levels after each.
-        for size in ([tf.shape(pixels)[0], width], [height, width]):
-            resized = tf.image.resize(pixels, size, "lanczos3", antialias=True)
-            pixels = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
-        pixels = pixels / 255.0
-        return 1.0 - pixels if invert else pixels
-
-    return tf.cond(tf.equal(tf.strings.length(file), 0), lambda: tf.zeros(input_shape), image)
+    pixels = _pixels(file, paper=255.0 if invert else 0.0)
+    if channels == 1:
+        luma = tf.reduce_sum(tf.cast(pixels, tf.int32) * _LUMA, axis=-1, keepdims=True)
+        pixels = tf.cast(tf.bitwise.right_shift(luma + 32768, 16), tf.float32)
+    # As Pillow does it: along rows, then along columns, with whole levels after each.
+    for size in ([tf.shape(pixels)[0], width], [height, width]):
+        resized = tf.image.resize(pixels, size, "lanczos3", antialias=True)
+        pixels = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+    pixels = pixels / 255.0
+    return 1.0 - pixels if invert else pixels
 
 
 def _pixels(file, paper):

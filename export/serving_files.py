@@ -10,6 +10,7 @@ import tensorflow as tf
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MODELS_FILE = "models.config"
 BATCHING_FILE = "batching_params.pbtxt"
+MAX_TASKS, MAX_IMAGES = 16, 128  # a batch of adaptations, and one of single images
 
 
 def write_warmup(folder, model_name, requests, examples=()):
@@ -60,35 +61,67 @@ def read_warmup(folder):
     return requests
 
 
-def write_server_samples(output_dir, model_name):
-    """Writes models.config and batching_params.pbtxt beside the version folders; what is there already stays."""
+def batch_size_of(has_images, max_rows):
+    """The most that a server may merge, a power of 2: of single images (of `embed`, of a classifier) more than of adaptations.
+
+    A request of more than that is refused by a server with batching.
+    """
+    return 1 << (min(MAX_IMAGES if has_images else MAX_TASKS, max_rows).bit_length() - 1)
+
+
+def write_server_samples(output_dir, model_name, max_batch_size=MAX_IMAGES, version_folder=None):
+    """Writes models.config and batching_params.pbtxt beside the version folders; what is there already stays.
+
+    The second is written into `version_folder` too, for servers that read it there (--enable_per_model_batching_parameters).
+    """
     samples = {
         MODELS_FILE: f"""model_config_list {{
   config {{
-    name: {json.dumps(model_name)}
-    base_path: {json.dumps(f"/models/{model_name}")}
+    name: {_quoted(model_name)}
+    base_path: {_quoted("/models/" + model_name)}
     model_platform: "tensorflow"
   }}
 }}
 """,
-        # Padding by the server repeats the first element of a tensor: it would add images to support sets.
-        BATCHING_FILE: """max_batch_size { value: 16 }
-batch_timeout_micros { value: 2000 }
-num_batch_threads { value: 2 }
-max_enqueued_batches { value: 100 }
-pad_variable_length_inputs: false
-""",
+        BATCHING_FILE: _batching_sample(max_batch_size),
     }
-    for name, text in samples.items():
-        path = pathlib.Path(output_dir) / name
+    paths = {pathlib.Path(output_dir) / name: text for name, text in samples.items()}
+    if version_folder is not None:
+        paths[pathlib.Path(version_folder) / BATCHING_FILE] = samples[BATCHING_FILE]
+    for path, text in paths.items():
         if not path.exists():
             path.write_text(text, encoding="utf-8")
 
 
-def docker_command(output_dir, model_name):
-    """The command that serves an export with the stock image of TensorFlow Serving, quoted for a shell."""
+def _batching_sample(max_batch_size):
+    sizes = [1 << power for power in range(max_batch_size.bit_length())]  # few shapes; the last one is max_batch_size
+    allowed = "".join(f"allowed_batch_sizes: {size}\n" for size in sizes)
+    # Padding by the server repeats the first element of a tensor: it would add images to support sets.
+    return f"""max_batch_size {{ value: {max_batch_size} }}
+batch_timeout_micros {{ value: 2000 }}
+num_batch_threads {{ value: 2 }}
+max_enqueued_batches {{ value: 100 }}
+{allowed}pad_variable_length_inputs: false
+"""
+
+
+def _quoted(text):
+    """A string of a text protocol buffer."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def docker_command(output_dir, model_name, batching=False):
+    """The command that serves an export with the stock image of TensorFlow Serving, quoted for a shell.
+
+    Args:
+        output_dir: folder of the version folders.
+        model_name: name of the model on the server.
+        batching: whether the server merges requests: only where every client pads to the sizes of the sidecar.
+    """
     path = pathlib.Path(output_dir).resolve()
-    mounted = f"/models/{model_name}"
-    docker = ["docker", "run", "-p", "8500:8500", "-p", "8501:8501", "-v", f"{path}:{mounted}", "tensorflow/serving"]
-    server = [f"--model_name={model_name}", f"--model_base_path={mounted}", "--enable_batching"]
-    return shlex.join([*docker, *server, f"--batching_parameters_file={mounted}/{BATCHING_FILE}"])
+    target = f"/models/{model_name}"
+    command = ["docker", "run", "-p", "8500:8500", "-p", "8501:8501", "-v", f"{path}:{target}", "tensorflow/serving"]
+    command += [f"--model_name={model_name}", f"--model_base_path={target}"]
+    if batching:
+        command += ["--enable_batching", f"--batching_parameters_file={target}/{BATCHING_FILE}"]
+    return shlex.join(command)

@@ -8,8 +8,10 @@ import math
 
 import tensorflow as tf
 
-from export.graph_checks import append_rows, require
+from export.graph_checks import require
+from export.limits import MAX_IMAGE_PIXELS, MAX_ROWS
 from export.preprocessing import decode_images
+from export.requests import RequestChecks
 from export.task_state import TaskStateLayout, fingerprint
 from zoo.core import episode
 from zoo.core.taskwise import map_tasks, usable_support
@@ -19,26 +21,45 @@ class ServedModel:
     """A few-shot classifier as functions of tensors: `tf.saved_model.save(served.module, ..., served.signatures)`.
 
     A label below 0 or not below N means: ignore this row. A task without a usable row is answered from the
-    meta-learned initial state. A class without a usable row has probability 0. A `task_state` of another export answers
-    with probabilities NaN and labels -1, and leaves the other tasks of the request as they are.
+    meta-learned initial state. A class without a usable row has probability 0. A `task_state` of another export, a usable
+    support row that is not finite or whose file cannot be read, and such a query are answered with probabilities NaN and
+    labels -1, and leave the other tasks of the request as they are.
 
     Args:
         model: a FewShotModel for classification, with a fixed `way`.
         version: of the export, part of the fingerprint that its task states carry.
         invert: whether image files are dark ink on light paper, for models that take ink for 1.
         chosen: names of the signatures to serve; all that the method has when None.
+        max_rows: the most tasks, support rows and query rows of a request.
+        max_image_pixels: of an image file; a larger one counts as one that cannot be read.
 
     Raises:
         ValueError: for a regression model, one without a fixed `way`, or a chosen signature that it does not have.
     """
 
-    def __init__(self, model, version=1, invert=False, chosen=None):
+    def __init__(
+        self,
+        model,
+        version=1,
+        invert=False,
+        chosen=None,
+        max_rows=MAX_ROWS,
+        max_image_pixels=MAX_IMAGE_PIXELS,
+    ):
         if model.target_size is not None or model.way is None:
             raise ValueError(
                 f"Expected a classification model with a fixed `way`. Received: way={model.way}, "
                 f"target_size={model.target_size}"
             )
         self._model, self.invert = model, invert
+        self.max_rows, self.max_image_pixels = max_rows, max_image_pixels
+        self._checks = RequestChecks(model, max_rows)
+        # Traced once, for the files of the support set and of the queries.
+        self._decode = tf.function(
+            lambda files: decode_images(files, model.input_shape, invert, max_image_pixels),
+            input_signature=[tf.TensorSpec((None, None), tf.string)],
+            autograph=False,
+        )
         # The tf.Variables are saved, and not the Keras object, so that its Python code is no part of the export.
         self.module = tf.Module()
         self.module.weights = [variable.value for variable in model.variables]
@@ -62,7 +83,8 @@ class ServedModel:
             self.signatures["adapt_and_predict_image_bytes"] = self._function(
                 self._adapt_and_predict_files, support_image_bytes=files, support_labels=labels, query_image_bytes=files
             )
-        if model.has_embedding:
+        # With statistics of the batch an embedding would depend on the images of other tenants.
+        if model.has_embedding and not model.transductive:
             flat_images = tf.TensorSpec((None,) + model.input_shape, tf.float32)
             self.signatures["embed"] = self._function(self._embed, images=flat_images)
         unknown = sorted(set(chosen or ()) - set(self.signatures))
@@ -79,80 +101,68 @@ class ServedModel:
     # ---- the signatures
 
     def _adapt(self, support_images, support_labels):
-        images, labels = self._checked_support(support_images, support_labels)
+        images, labels, valid = self._checks.support(support_images, support_labels)
         state = self._model.adapt(images, labels)
-        usable = episode.usable_rows(labels, self._model.way)
+        task_state = self.layout.flatten(state)
         return {
-            "task_state": self.layout.flatten(state),
-            "support_loss": self._support_loss(state, images, tf.where(usable, labels, episode.PADDING_LABEL)),
-            "support_count": tf.reduce_sum(tf.cast(usable, tf.int64), axis=1),
+            "task_state": tf.where(valid[:, None], task_state, float("nan")),
+            "support_loss": tf.where(valid, self._support_loss(state, images, labels), float("nan")),
+            "support_count": tf.reduce_sum(tf.cast(labels >= 0, tf.int64), axis=1),
         }
 
     def _predict(self, task_state, query_images):
         message = f"`task_state` must have {self.layout.describe_size()} numbers per task: a state of this export."
-        fits = self.layout.fits(tf.shape(task_state)[1])
-        with tf.control_dependencies([require(fits, message, task_state)]):
+        num_tasks, size = tf.unstack(tf.shape(task_state))
+        checks = [require(self.layout.fits(size), message, task_state)]
+        if self.layout.row_size:
+            checks.append(self._checks.bound("task_state", "support rows", self.layout.num_rows(size), task_state))
+        with tf.control_dependencies(checks):
             state, valid = self.layout.unflatten(tf.identity(task_state))
-        answers = self._answers(
-            lambda queries: self._model.predict_with(state, queries), query_images, tf.shape(task_state)[0]
-        )
-        # Not an error: it would fail the requests of others that the server merged with this one.
-        return {
-            "probabilities": tf.where(valid[:, None, None], answers["probabilities"], float("nan")),
-            "labels": tf.where(valid[:, None], answers["labels"], tf.constant(episode.PADDING_LABEL, tf.int64)),
-        }
+        return self._answers(lambda queries: self._model.predict_with(state, queries), query_images, num_tasks, valid)
 
     def _adapt_and_predict(self, support_images, support_labels, query_images):
-        images, labels = self._checked_support(support_images, support_labels)
+        images, labels, valid = self._checks.support(support_images, support_labels)
+        num_tasks = tf.shape(support_images)[0]
         return self._answers(
-            lambda queries: self._model.answer(images, labels, queries), query_images, tf.shape(support_images)[0]
+            lambda queries: self._model.answer(images, labels, queries), query_images, num_tasks, valid
         )
 
     def _adapt_and_predict_files(self, support_image_bytes, support_labels, query_image_bytes):
-        support, query = self.decode(support_image_bytes), self.decode(query_image_bytes)
+        checks = self._checks.images("support_image_bytes", support_image_bytes)
+        checks += self._checks.images("query_image_bytes", query_image_bytes)
+        with tf.control_dependencies(checks):  # before anything is decoded
+            support, query = (self.decode(tf.identity(files)) for files in (support_image_bytes, query_image_bytes))
         return self._adapt_and_predict(support, support_labels, query)
 
     def decode(self, files):
         """Image files, string [T, rows] -> float32 [T, rows, *input_shape], as the model was trained on them."""
-        return decode_images(files, self._model.input_shape, self.invert)
+        return self._decode(files)
 
     def _embed(self, images):
-        message = f"`images` must be [B, {self._image_size()}] with B > 0."
-        fits = tf.reduce_all(tf.equal(tf.shape(images)[1:], self._model.input_shape))
-        with tf.control_dependencies([require(tf.logical_and(fits, tf.shape(images)[0] > 0), message, images)]):
-            embeddings = self._model.backbone(tf.identity(images), training=False)
-        return {"embeddings": tf.reshape(embeddings, [tf.shape(images)[0], math.prod(embeddings.shape[1:])])}
+        rows, valid = self._checks.flat_images(images)
+        embeddings = self._model.backbone(rows, training=False)
+        flat = tf.reshape(embeddings, [tf.shape(rows)[0], math.prod(embeddings.shape[1:])])
+        return {"embeddings": tf.where(valid[:, None], flat, float("nan"))[: tf.shape(images)[0]]}
 
     # ---- their parts
 
-    def _checked_support(self, images, labels):
-        """The support set with its shapes checked; where it has no row, one row to ignore."""
-        message = "`support_labels` must be [T, S], one label for each row of `support_images`."
-        same = tf.reduce_all(tf.equal(tf.shape(images)[:2], tf.shape(labels)))
-        with tf.control_dependencies([require(same, message, labels), self._check_images("support_images", images)]):
-            missing = tf.cast(tf.equal(tf.shape(labels)[1], 0), tf.int32)
-            images = append_rows(tf.identity(images), missing)
-            labels = tf.pad(labels, [[0, 0], [0, missing]], constant_values=episode.PADDING_LABEL)
-        return images, labels
+    def _answers(self, logits_of, query_images, num_tasks, valid_tasks):
+        """Answers out of `logits_of(query images) -> [T, Q, N]`, for as many tasks as the support set or task state has.
 
-    def _check_images(self, name, images):
-        fits = tf.reduce_all(tf.equal(tf.shape(images)[2:], self._model.input_shape))
-        message = f"`{name}` must be [T, rows, {self._image_size()}] with T > 0."
-        return require(tf.logical_and(fits, tf.shape(images)[0] > 0), message, images)
-
-    def _image_size(self):
-        return ", ".join(str(size) for size in self._model.input_shape)
-
-    def _answers(self, logits_of, query_images, num_tasks):
-        """Answers out of `logits_of(query images) -> [T, Q, N]`, for as many tasks as the support set or task state has."""
-        message = "`query_images` must have as many tasks as the support set or task state."
-        same = require(tf.equal(tf.shape(query_images)[0], num_tasks), message, query_images)
-        with tf.control_dependencies([same, self._check_images("query_images", query_images)]):
-            num_queries = tf.shape(query_images)[1]
-            # Ops of the network may not take zero rows: ask about one blank image, and drop the answer.
-            images = append_rows(tf.identity(query_images), tf.cast(tf.equal(num_queries, 0), tf.int32))
-        logits = logits_of(images)[:, :num_queries]
-        return {"probabilities": tf.nn.softmax(logits), "labels": tf.argmax(logits, axis=-1)}
+        NaN and -1 where a task or a query is not valid, or the numbers overflow. Not an error: it would fail the requests of
+        others that the server merged with this one.
+        """
+        images, valid = self._checks.queries(query_images, num_tasks)
+        logits = tf.ensure_shape(logits_of(images), [None, None, self._model.way])
+        probabilities = tf.nn.softmax(logits)
+        valid = tf.logical_and(valid, valid_tasks[:, None])
+        valid = tf.logical_and(valid, tf.reduce_all(tf.math.is_finite(probabilities), axis=-1))
+        labels = tf.where(valid, tf.argmax(logits, axis=-1), tf.constant(episode.PADDING_LABEL, tf.int64))
+        num_queries = tf.shape(query_images)[1]
+        return {
+            "probabilities": tf.where(valid[..., None], probabilities, float("nan"))[:, :num_queries],
+            "labels": labels[:, :num_queries],
+        }
 
     def _support_loss(self, state, images, labels):
         """Cross-entropy of the adapted model on its own support rows: [T]."""

@@ -6,18 +6,22 @@ import math
 
 import tensorflow as tf
 
+from export.editable_states import CHECKSUM_FACTORS, CHECKSUM_MODULUS
+
 _CHUNK = 1 << 20  # numbers that are hashed at once
 FINGERPRINT_SIZE = 3  # numbers of 24 bits, which float32 holds exactly
+CHECKSUM_SIZE = len(CHECKSUM_FACTORS)
 
 
 class TaskStateLayout:
     """How the named tensors of a task state lie in one vector per task.
 
-        [fingerprint (3), S, entries in the order of their names]
+        [fingerprint (3), S, checksum (2), entries in the order of their names]
 
     S is the number of support rows that the state keeps something of, 0 for methods that keep nothing: their P is fixed,
     that of the others is `fixed_size + row_size * S`. The fingerprint belongs to one export: a state of another model,
-    version or way does not match, and is answered with NaN.
+    version or way does not match, and is answered with NaN. The checksum is of the bits of the entries: a state of which any
+    one bit has flipped does not match. Whoever knows how it is made can make one, see `export.editable_states.checksum`.
 
     Args:
         shapes: name -> shape of one task's entry; the first size is None where it is S.
@@ -27,7 +31,7 @@ class TaskStateLayout:
     def __init__(self, shapes, fingerprint):
         self.shapes = {name: tuple(shapes[name]) for name in sorted(shapes)}
         self.fingerprint = tuple(fingerprint)
-        self.header_size = FINGERPRINT_SIZE + 1
+        self.header_size = FINGERPRINT_SIZE + 1 + CHECKSUM_SIZE
         self.fixed_size = self.header_size + sum(
             math.prod(shape) for shape in self.shapes.values() if not _is_per_row(shape)
         )
@@ -44,6 +48,10 @@ class TaskStateLayout:
             return size == self.fixed_size
         return tf.logical_and(size > self.fixed_size, (size - self.fixed_size) % self.row_size == 0)
 
+    def num_rows(self, size):
+        """S of a vector of `size` numbers."""
+        return (size - self.fixed_size) // max(self.row_size, 1)
+
     def describe_size(self):
         """P in words."""
         return f"{self.fixed_size} + {self.row_size} S" if self.row_size else f"{self.fixed_size}"
@@ -53,22 +61,23 @@ class TaskStateLayout:
         num_tasks = tf.shape(state[next(iter(self.shapes))])[0]
         per_row = [name for name, shape in self.shapes.items() if _is_per_row(shape)]
         num_rows = tf.shape(state[per_row[0]])[1] if per_row else 0
-        header = self._header(num_rows)
         parts = [
             tf.reshape(tf.cast(state[name], tf.float32), [num_tasks, size])
             for name, size in zip(self.shapes, self._sizes(num_rows))
         ]
-        return tf.concat([tf.tile(header[None], [num_tasks, 1]), *parts], axis=1)
+        body = tf.concat(parts, axis=1)
+        return tf.concat([self._header(num_rows, body), body], axis=1)
 
     def unflatten(self, task_state):
         """float32 [T, P] -> (entries, bool [T]: whether a task's vector is a state of this export).
 
         The entries of a task that is refused are zeros, so that nothing it holds can reach the others.
         """
-        num_rows = (tf.shape(task_state)[1] - self.fixed_size) // max(self.row_size, 1)
-        valid = tf.reduce_all(task_state[:, : self.header_size] == self._header(num_rows), axis=1)
-        valid = tf.logical_and(valid, tf.reduce_all(tf.math.is_finite(task_state), axis=1))
-        body = tf.where(valid[:, None], task_state, 0.0)[:, self.header_size :]
+        num_rows = self.num_rows(tf.shape(task_state)[1])
+        header, body = task_state[:, : self.header_size], task_state[:, self.header_size :]
+        same = tf.equal(tf.bitcast(header, tf.int32), tf.bitcast(self._header(num_rows, body), tf.int32))  # -0 is not 0
+        valid = tf.logical_and(tf.reduce_all(same, axis=1), tf.reduce_all(tf.math.is_finite(body), axis=1))
+        body = tf.where(valid[:, None], body, 0.0)
         sizes = self._sizes(num_rows)
         parts = tf.split(body, sizes, axis=1, num=len(sizes))
         entries = {
@@ -77,8 +86,10 @@ class TaskStateLayout:
         }
         return entries, valid
 
-    def _header(self, num_rows):
-        return tf.concat([tf.constant(self.fingerprint, tf.float32), [tf.cast(num_rows, tf.float32)]], axis=0)
+    def _header(self, num_rows, body):
+        """The numbers in front of each task's entries, float32 [T, size of the entries]: [T, header size]."""
+        known = tf.concat([tf.constant(self.fingerprint, tf.float32), [tf.cast(num_rows, tf.float32)]], axis=0)
+        return tf.concat([tf.tile(known[None], [tf.shape(body)[0], 1]), _checksum(body)], axis=1)
 
     def _sizes(self, num_rows):
         return [
@@ -92,6 +103,7 @@ class TaskStateLayout:
             "fingerprint": list(self.fingerprint),
             "fixed_size": self.fixed_size,
             "size_per_support_row": self.row_size,
+            "header_size": self.header_size,
             "entries": [{"name": name, "shape": list(shape)} for name, shape in self.shapes.items()],
         }
 
@@ -107,6 +119,21 @@ def fingerprint(model, version):
             digest.update(numbers[start : start + _CHUNK].numpy())
     data = digest.digest()
     return [float(int.from_bytes(data[3 * i : 3 * i + 3], "big")) for i in range(FINGERPRINT_SIZE)]
+
+
+def _checksum(body):
+    """`export.editable_states.checksum` of each task's entries, float32 [T, size]: float32 [T, CHECKSUM_SIZE]."""
+    bits = tf.bitcast(body, tf.int32)
+    halves = (
+        tf.cast(tf.stack([tf.bitwise.bitwise_and(bits, 0xFFFF), tf.bitwise.right_shift(bits, 16)]), tf.int64) % 65536
+    )
+    numbers = tf.reshape(tf.transpose(halves, [1, 2, 0]), [tf.shape(body)[0], -1])  # low and high half of each in turn
+    places = tf.range(1, tf.cast(tf.shape(numbers)[1], tf.int64) + 1)
+    sums = [
+        tf.reduce_sum(numbers * (1 + places * factor % (CHECKSUM_MODULUS - 1)), axis=1) % CHECKSUM_MODULUS
+        for factor in CHECKSUM_FACTORS
+    ]
+    return tf.cast(tf.stack(sums, axis=1), tf.float32)
 
 
 def _is_per_row(shape):

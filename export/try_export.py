@@ -11,6 +11,7 @@ import pathlib
 from absl import flags
 
 from commands import launcher, sources
+from export.editable_states import SIDECAR_FILE
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export.")
 _PICTURE = flags.DEFINE_string("picture", None, "PNG to write: the drawings learned from, the others and their names.")
@@ -18,29 +19,38 @@ _QUERIES = flags.DEFINE_integer("queries", 3, "Drawings to name, per letter.", 1
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the choice of letters.", 0)
 
 
-def load_export(folder):
-    """(SavedModel, sidecar) of a version folder. Raises ValueError where the folder holds none."""
-    import tensorflow as tf
-
-    from export.editable_states import SIDECAR_FILE
-
+def read_sidecar(folder):
+    """The content of the sidecar of a version folder. Raises ValueError where the folder holds none."""
     sidecar = pathlib.Path(folder) / SIDECAR_FILE
     if not sidecar.is_file():
         raise ValueError(
             f"`--saved_model` must be a version folder of an export, with {SIDECAR_FILE}. Received: {folder}"
         )
-    return tf.saved_model.load(str(folder)), json.loads(sidecar.read_text())
+    return json.loads(sidecar.read_text())
+
+
+def check_shape(sidecar):
+    """Raises ValueError for an export that takes anything but what letters are drawn as."""
+    shape = sidecar.get("input_shape")
+    if "way" not in sidecar or not shape or len(shape) != 3 or shape[0] != shape[1] or shape[2] != 1:
+        raise ValueError(
+            "Expected an export that learns from square grey images, [n, n, 1], as the letters are drawn. "
+            f"Received: a {sidecar.get('method')} with input_shape={shape}, way={sidecar.get('way')}"
+        )
 
 
 def main():
     sources.check_folder(_SAVED_MODEL.value, "--saved_model", "a version folder of an export")
     with launcher.imports():
         import numpy as np
+        import tensorflow as tf
 
         from zoo import datasets
         from zoo.datasets.pictures import plot_episode
 
-    loaded, sidecar = load_export(_SAVED_MODEL.value)
+    sidecar = read_sidecar(_SAVED_MODEL.value)
+    check_shape(sidecar)
+    loaded = tf.saved_model.load(_SAVED_MODEL.value)
     letters = datasets.load("glyphs", "test", image_size=sidecar["input_shape"][0])
     drawing = dict(way=sidecar["way"], shot=1, query=_QUERIES.value, seed=_SEED.value)
     episodes = letters.episodes(num_tasks=1, **drawing)

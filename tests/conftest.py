@@ -34,7 +34,7 @@ def export_of(tmp_path_factory):
         with open(f"{output_dir}.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (output_dir / "1").exists():
-                saved_model.export(model, output_dir)
+                saved_model.export(model, output_dir, allow_transductive=True)
         return model, output_dir / "1"
 
     return exported

@@ -1,15 +1,16 @@
 """Runs a SavedModel through TensorFlow's C API, as a server does: no TensorFlow Python, no XLA, every dtype as it is sent.
 
-python -I c_api_runner.py SAVED_MODEL plan.json requests.npz answers.npz
+python -I c_api_runner.py SAVED_MODEL plan.json requests.pickle answers.npz
 
 plan.json: {"library": folder of libtensorflow_cc, "signatures": {name: {"inputs": {name: tensor}, "outputs": {...}}},
-"calls": [[signature, {input: key in requests.npz or "call number/output"}], ...]}. answers.npz gets "number/output" of each
+"calls": [[signature, {input: key in requests.pickle or "call number/output"}], ...]}. answers.npz gets "number/output" of each
 call that was answered, and `codes`, the C API's status code of each call, 0 for OK and 3 for INVALID_ARGUMENT.
 """
 
 import ctypes
 import glob
 import json
+import pickle
 import sys
 
 import numpy as np
@@ -116,12 +117,11 @@ def main(saved_model, plan_path, requests_path, answers_path):
         plan = json.load(file)
     session = Session(plan["library"], saved_model)
     answers, codes = {}, []
-    with np.load(requests_path) as stored:
-        requests = dict(stored)
+    with open(requests_path, "rb") as file:
+        requests = pickle.load(file)
     for number, (signature, inputs) in enumerate(plan["calls"]):
         names = plan["signatures"][signature]
-        known = {**requests, **answers}
-        fed = {names["inputs"][name]: known[key] for name, key in inputs.items()}
+        fed = {names["inputs"][name]: answers.get(key, requests.get(key)) for name, key in inputs.items()}
         code, values = session.run(fed, list(names["outputs"].values()))
         codes.append(code)
         answers.update({f"{number}/{name}": value for name, value in zip(names["outputs"], values)})

@@ -33,6 +33,8 @@ class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
             outputs = self.answer(request.model_spec.signature_name, inputs)
         except client.ServingError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except BatchError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         for name, value in outputs.items():
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
         return response
@@ -47,31 +49,57 @@ class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
 
-class MergingServicer(Servicer):
-    """Answers `count` requests at once, merged along the first dimension and split again, as a server with batching."""
+class BatchError(Exception):
+    """Requests that cannot be merged: all of them fail."""
 
-    def __init__(self, folder, count):
+
+class MergingServicer(Servicer):
+    """Answers `count` requests at once, merged and split again as a server with batching does (BatchingSession of
+    tensorflow/serving): along the first dimension; refused, all of them, where another dimension differs; padded to the next of
+    `allowed_batch_sizes` with copies of the first row of the last request; one that fails, fails all.
+    """
+
+    def __init__(self, folder, count, allowed_batch_sizes=(1, 2, 4, 8, 16)):
         super().__init__(folder)
+        self._allowed = allowed_batch_sizes
         self._waiting, self._answers = {}, {}
         self._barrier = threading.Barrier(count, action=self._answer_all, timeout=60)
         self._lock = threading.Lock()
+        self.sizes = []  # of the batches that were run
 
     def answer(self, signature, inputs):
         with self._lock:
             ticket = len(self._waiting)
             self._waiting[ticket] = signature, inputs
         self._barrier.wait()
-        return self._answers[ticket]
+        answer = self._answers[ticket]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def _answer_all(self):
+        try:
+            self._answers = dict(enumerate(self._merge_and_split()))
+        except (BatchError, client.ServingError) as error:
+            self._answers = dict.fromkeys(self._waiting, error)
+        self._waiting = {}
+
+    def _merge_and_split(self):
         signatures, requests = zip(*(self._waiting[ticket] for ticket in sorted(self._waiting)), strict=True)
         assert len(set(signatures)) == 1
-        merged = {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
+        counts = [len(next(iter(request.values()))) for request in requests]
+        size = next(size for size in self._allowed if size >= sum(counts))
+        self.sizes.append(size)
+        merged = {}
+        for name, last in requests[-1].items():
+            if len({request[name].shape[1:] for request in requests}) > 1:
+                raise BatchError(f"Tensors with name {name!r} from different tasks have different shapes")
+            padding = [last[:1]] * (size - sum(counts))
+            merged[name] = np.concatenate([*(request[name] for request in requests), *padding])
         outputs = self.local.call(signatures[0], merged)
-        ends = np.cumsum([len(next(iter(request.values()))) for request in requests])[:-1]
+        ends = np.cumsum(counts)
         parts = {name: np.split(value, ends) for name, value in outputs.items()}
-        self._answers = {ticket: {name: values[ticket] for name, values in parts.items()} for ticket in self._waiting}
-        self._waiting = {}
+        return [{name: values[ticket] for name, values in parts.items()} for ticket in range(len(requests))]
 
 
 @contextlib.contextmanager

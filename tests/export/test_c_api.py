@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -11,11 +12,14 @@ import tensorflow as tf
 
 from export import saved_model
 from tests.descriptors import IMAGE_SHAPE, METHODS, WAY, episode
+from tests.export.formats import files
 
 OK, INVALID_ARGUMENT = 0, 3
 RUNNER = pathlib.Path(__file__).with_name("c_api_runner.py")
-# Fuzzing every method takes minutes: `make test-all` does.
-QUICK = ("prototypical_network", "maml")
+# One method of each family; `make test-all` takes all of them, and more requests.
+QUICK = ("prototypical_network", "mann", "maml")
+MALFORMED = [300, pytest.param(2000, marks=pytest.mark.slow)]  # requests per signature
+FILES = [b"", b"no image", *files().values()]
 
 
 def marked(method):
@@ -45,8 +49,9 @@ def tensor_names(folder):
 def run(folder, calls, requests, tmp_path):
     plan = {"library": tf.sysconfig.get_lib(), "signatures": tensor_names(folder), "calls": calls}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    np.savez(tmp_path / "requests.npz", **requests)
-    command = [sys.executable, "-I", str(RUNNER), str(folder), "plan.json", "requests.npz", "answers.npz"]
+    with open(tmp_path / "requests.pickle", "wb") as file:  # strings of bytes, which NumPy would cut at their last zero
+        pickle.dump(requests, file)
+    command = [sys.executable, "-I", str(RUNNER), str(folder), "plan.json", "requests.pickle", "answers.npz"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     with np.load(tmp_path / "answers.npz") as answers:
@@ -98,30 +103,42 @@ def test_a_task_is_not_changed_by_its_neighbours(exported, tmp_path):
         np.testing.assert_allclose(answers[f"{number}/probabilities"][0], expected, rtol=1e-3, atol=1e-5)
 
 
-def malformed(rng, state_size):
-    """One request that is wrong in one to three ways, of a signature drawn at random."""
-    signature = rng.choice(["adapt", "predict", "adapt_and_predict"])
+def well_formed(rng, state_size):
+    """{signature: its inputs}, of few tasks and rows, some of them none; files are no images, or whole ones."""
     tasks, rows, queries = rng.integers(0, 3), rng.integers(0, 4), rng.integers(0, 3)
-    inputs = {
+    support = {
         "support_images": rng.random((tasks, rows, *IMAGE_SHAPE), np.float32),
         "support_labels": rng.integers(-3, WAY + 3, (tasks, rows)),
-        "query_images": rng.random((tasks, queries, *IMAGE_SHAPE), np.float32),
-        "task_state": rng.standard_normal((tasks, max(0, state_size + rng.integers(-2, 3)))).astype(np.float32),
     }
-    wanted = {
-        "adapt": ["support_images", "support_labels"],
-        "predict": ["task_state", "query_images"],
-        "adapt_and_predict": ["support_images", "support_labels", "query_images"],
-    }[signature]
+    query = {"query_images": rng.random((tasks, queries, *IMAGE_SHAPE), np.float32)}
+    size = max(0, state_size + rng.integers(-2, 3))
+    files = [FILES[i] for i in rng.integers(0, len(FILES), tasks * (rows + queries))]
+    files = np.array([*files, None], object)[:-1].reshape(tasks, rows + queries)
+    return {
+        "adapt": support,
+        "predict": {"task_state": rng.standard_normal((tasks, size)).astype(np.float32), **query},
+        "adapt_and_predict": {**support, **query},
+        "adapt_and_predict_image_bytes": {
+            "support_image_bytes": files[:, :rows],
+            "support_labels": support["support_labels"],
+            "query_image_bytes": files[:, rows:],
+        },
+        "embed": {"images": rng.random((rows, *IMAGE_SHAPE), np.float32)},
+    }
+
+
+def malformed(rng, inputs):
+    """The inputs, wrong in one to three ways."""
+    inputs = dict(inputs)
     for _ in range(rng.integers(1, 4)):
-        name = rng.choice(wanted)
+        name = rng.choice(list(inputs))
         value = inputs[name]
         change = rng.integers(0, 6)
         if change == 0 and value.ndim:  # a rank too low
             value = value.reshape(-1)
         elif change == 1:  # a rank too high
             value = value[None]
-        elif change == 2:  # another dtype
+        elif change == 2 and value.dtype != object:  # another dtype
             with np.errstate(invalid="ignore"):
                 value = value.astype(rng.choice([np.float64, np.int32]))
         elif change == 3 and value.ndim:  # one size changed
@@ -129,32 +146,46 @@ def malformed(rng, state_size):
             value = np.repeat(value, 2, axis=axis) if rng.random() < 0.5 else np.delete(value, slice(0, 1), axis=axis)
         elif change == 4 and value.dtype == np.float32:  # values that are no pixels
             value = np.full_like(value, rng.choice([np.nan, np.inf, -1e30, 1e30]))
+        elif change == 4 and value.dtype == object:  # a file that is broken: cut off, or of bytes drawn at random
+            value = np.array([broken(rng, file) for file in value.ravel()] + [None], object)[:-1].reshape(value.shape)
         elif change == 5 and value.dtype == np.int64:  # labels far out of range
             value = rng.integers(-(2**62), 2**62, value.shape)
         inputs[name] = value
-    return str(signature), {name: inputs[name] for name in wanted}
+    return inputs
 
 
-def test_a_thousand_malformed_requests_end_no_process(exported, tmp_path):
+def broken(rng, file):
+    return file[: rng.integers(0, len(file) + 1)] if rng.random() < 0.7 else rng.bytes(rng.integers(1, 60))
+
+
+@pytest.mark.parametrize("count", MALFORMED)
+def test_malformed_requests_end_no_process(exported, count, tmp_path):
     """Each is answered or refused with a code; a well-formed request after them is answered as before."""
-    model, folder = exported
+    _, folder = exported
     rng = np.random.default_rng(0)
-    sidecar = json.loads((folder / saved_model.SIDECAR_FILE).read_text())["task_state"]
-    size = sidecar["fixed_size"] + sidecar["size_per_support_row"] * 2
+    sidecar = json.loads((folder / saved_model.SIDECAR_FILE).read_text())
+    size = sidecar["task_state"]["fixed_size"] + sidecar["task_state"]["size_per_support_row"] * 2
     x, _ = episode(num_tasks=1)
     requests = {"support_images": x["support_x"].numpy(), "labels": x["support_y"].numpy()}
     requests["query_images"] = x["query_x"].numpy()
     good = ["adapt_and_predict", {**images("support"), **images("query")}]
     calls = [good]
-    for number in range(1000):
-        signature, inputs = malformed(rng, size)
-        requests.update({f"{number}_{name}": value for name, value in inputs.items()})
-        calls.append([signature, {name: f"{number}_{name}" for name in inputs}])
+    signatures = sorted(set(sidecar["signatures"]) - {"serving_default"})
+    for number in range(count):
+        for signature in signatures:
+            inputs = malformed(rng, well_formed(rng, size)[signature])
+            keys = {name: f"{number}_{signature}_{name}" for name in inputs}
+            requests.update({keys[name]: value for name, value in inputs.items()})
+            calls.append([signature, keys])
     answers = run(folder, [*calls, good], requests, tmp_path)
     codes = answers["codes"]
-    assert len(codes) == 1002 and codes[0] == codes[-1] == OK
-    assert set(codes) == {OK, INVALID_ARGUMENT} and (codes == INVALID_ARGUMENT).sum() > 500
-    np.testing.assert_allclose(answers["1001/probabilities"], answers["0/probabilities"], rtol=1e-4, atol=1e-6)
+    assert len(codes) == 2 + count * len(signatures) and codes[0] == codes[-1] == OK
+    assert set(codes) == {OK, INVALID_ARGUMENT}
+    for place, signature in enumerate(signatures):
+        refused = (codes[1 + place : -1 : len(signatures)] == INVALID_ARGUMENT).mean()
+        assert 0.3 < refused < 1, (signature, refused)
+    last = len(codes) - 1
+    np.testing.assert_allclose(answers[f"{last}/probabilities"], answers["0/probabilities"], rtol=1e-4, atol=1e-6)
 
 
 if __name__ == "__main__":

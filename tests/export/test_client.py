@@ -184,7 +184,7 @@ def test_what_is_no_state_of_the_export_is_refused(editable):
 
 def test_states_of_whole_support_sets_refuse(export_of):
     """The class maps of a Relation Network with batch statistics depend on the other classes."""
-    _, folder = export_of("relation_network")
+    _, folder = export_of("relation_network_transductive")
     with pytest.raises(ValueError, match="Received: RelationNetwork, whose state is of the whole support set"):
         EditableStates.of_export(folder)
 

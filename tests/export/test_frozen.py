@@ -7,7 +7,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 import zoo
 from export import frozen as frozen_module
-from export import saved_model, serving_files
+from export import serving_files, verification
 from export.frozen import example_of, freeze
 from tests import descriptors
 from tests.binaries import run
@@ -94,7 +94,7 @@ def test_a_classifier_that_answers_otherwise_leaves_nothing(tmp_path, monkeypatc
     monkeypatch.setattr(frozen_module, "reload_and_answer", changed)
     x, _ = episode(num_tasks=1)
     model = descriptors.build("prototypical_network")
-    with pytest.raises(saved_model.ExportError, match="serving_default/probabilities must be the model's within"):
+    with pytest.raises(verification.ExportError, match="serving_default/probabilities must be the model's within"):
         freeze(model, x["support_x"][0], x["support_y"][0], NAMES, tmp_path)
     assert not list(tmp_path.iterdir())
 

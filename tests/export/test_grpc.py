@@ -1,6 +1,7 @@
 """The stock gRPC stub against a loopback server: metadata, warm-up records, requests that the server merges."""
 
 import concurrent.futures
+import json
 import sys
 
 import grpc
@@ -58,15 +59,15 @@ def test_warm_up_records_are_answered_as_requests(folder, stub):
     assert {"adapt", "predict", "adapt_and_predict", "adapt_and_predict_image_bytes", "serving_default"} <= replayed
 
 
-def ask_together(folder, calls):
-    """The answers to calls of a client that the server merges into one."""
+def ask_together(folder, calls, pad_to=None, servicer=None):
+    """The answers to calls of a client that the server merges into one; exceptions in the place of those that fail."""
     with (
-        serving(MergingServicer(folder, len(calls)), num_threads=len(calls)) as address,
+        serving(servicer or MergingServicer(folder, len(calls)), num_threads=len(calls)) as address,
         concurrent.futures.ThreadPoolExecutor(len(calls)) as pool,
     ):
-        clients = [client.GrpcClient(address, "letters", deadline=60.0) for _ in calls]
+        clients = [client.GrpcClient(address, "letters", deadline=60.0, pad_to=pad_to) for _ in calls]
         waiting = [pool.submit(call, one) for call, one in zip(calls, clients, strict=True)]
-        answers = [one.result() for one in waiting]
+        answers = [one.exception() or one.result() for one in waiting]
         for one in clients:
             one.close()
     return answers
@@ -80,6 +81,48 @@ def test_merged_requests_answer_as_each_alone(folder):
         expected, expected_labels = alone.adapt_and_predict(*request)
         np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
         np.testing.assert_array_equal(labels, expected_labels)
+
+
+def tenants():
+    """Requests of one task with 1 or 2 shots and 3, 5 or 6 queries."""
+    drawn = [arrays(num_tasks=1, shot=shot, query=2, seed=seed) for seed, shot in enumerate((1, 2, 2))]
+    return [(x, y, queries[:, :count]) for (x, y, queries), count in zip(drawn, (3, 5, 6))]
+
+
+def test_requests_of_other_sizes_fail_each_other_unless_they_are_padded(export_of):
+    """With the sizes of the sidecar every tenant gets what it gets alone, though the server fills its batch up."""
+    _, folder = export_of("prototypical_network")
+    requests = tenants()
+    calls = [lambda one, r=request: one.adapt_and_predict(*r) for request in requests]
+    refused = ask_together(folder, calls)
+    assert all(isinstance(error, client.ServingError) and "FAILED_PRECONDITION" in str(error) for error in refused)
+    servicer = MergingServicer(folder, len(calls))
+    answers = ask_together(folder, calls, pad_to=folder / "adaptation.json", servicer=servicer)
+    assert servicer.sizes == [4]
+    alone = client.LocalClient(folder)
+    for request, (probabilities, labels) in zip(requests, answers, strict=True):
+        expected, expected_labels = alone.adapt_and_predict(*request)
+        assert probabilities.shape == expected.shape
+        np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_states_of_padded_support_sets_are_merged_too(export_of):
+    """A state that grows with the support set has the size of the padded one."""
+    _, folder = export_of("matching_network")
+    alone, padding_client = client.LocalClient(folder), client.LocalClient(folder)
+    padding_client.pad_to = json.loads((folder / "adaptation.json").read_text())["pad_to"]
+    requests = tenants()
+    states = [padding_client.adapt(x, y) for x, y, _ in requests[1:]]
+    calls = [lambda one, s=state, q=request[2]: one.predict(s, q) for state, request in zip(states, requests[1:])]
+    answers = ask_together(folder, calls, pad_to=folder / "adaptation.json")
+    for request, (probabilities, _) in zip(requests[1:], answers, strict=True):
+        np.testing.assert_allclose(probabilities, alone.adapt_and_predict(*request)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_transductive_export_names_no_sizes_to_pad_to(export_of):
+    _, folder = export_of("maml_transductive")
+    assert json.loads((folder / "adaptation.json").read_text())["pad_to"] is None
 
 
 def test_a_foreign_state_leaves_the_requests_merged_with_it_alone(folder):
@@ -96,13 +139,13 @@ def test_a_foreign_state_leaves_the_requests_merged_with_it_alone(folder):
 
 def test_grpcs_own_limit_of_four_megabytes(folder):
     """The default of a stub refuses what `GrpcClient` allows, at the client."""
-    support = np.zeros([1, 1 + (4 << 20) // (4 * np.prod(IMAGE_SHAPE)), *IMAGE_SHAPE], np.float32)
+    support = np.zeros([16, 1 + (4 << 20) // (16 * 4 * np.prod(IMAGE_SHAPE)), *IMAGE_SHAPE], np.float32)
     labels = np.full(support.shape[:2], -1, np.int64)
-    labels[0, :WAY] = range(WAY)
+    labels[:, :WAY] = range(WAY)
     with serving(Servicer(folder)) as address:
         roomy = client.GrpcClient(address, "letters", deadline=60.0)
         default = client.GrpcClient(address, "letters", deadline=60.0, max_message_bytes=4 << 20)
-        assert roomy.adapt(support, labels).shape[0] == 1
+        assert roomy.adapt(support, labels).shape[0] == 16
         with pytest.raises(client.ServingError, match="RESOURCE_EXHAUSTED"):
             default.adapt(support, labels)
         roomy.close()

@@ -53,14 +53,17 @@ def test_colour_stays_colour():
     np.testing.assert_allclose(decode([stream.getvalue()], (8, 8, 3))[0], red / 255, atol=1e-3)
 
 
-def test_an_empty_string_is_a_row_of_zeros_even_where_paper_would_be_inverted():
-    images = decode([file_of(letter(28)), b""], invert=True)
-    assert images[0].max() > 0.9 and (images[1] == 0).all()
+def test_a_file_that_is_empty_or_broken_is_not_a_number():
+    images = decode([file_of(letter(28)), b"", b"no image"], invert=True)
+    assert images[0].max() > 0.9 and np.isnan(images[1:]).all()
 
 
-def test_a_broken_file_is_an_error():
+def test_what_the_structure_of_a_file_does_not_tell_is_an_error():
+    """The clients open a file before they send it."""
+    file = file_of(letter(28))
+    start = file.index(b"IDAT") + 8
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode([b"no image"])
+        decode([file[:start] + bytes([file[start] ^ 255]) + file[start + 1 :]])
 
 
 if __name__ == "__main__":

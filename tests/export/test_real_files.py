@@ -25,6 +25,7 @@ NOT_IN_THE_GRAPH = (
     "GIF, transparent",
     "BMP, 1 bit",
     "BMP, palette",
+    "WEBP",
     "WEBP, alpha",
 )
 
@@ -87,9 +88,10 @@ def test_broken_exif_data_is_no_orientation(reading):
         for place in rng.integers(start - 2, start + 40, 4):
             changed[place] = rng.integers(256)
         try:
-            assert np.isfinite(graph(bytes(changed))).all()
+            finite = np.isfinite(graph(bytes(changed)))
+            assert finite.all() or not finite.any()  # where the length of the segment does not fit the file
         except tf.errors.InvalidArgumentError as error:
-            assert "JPEG" in str(error)  # where the decoder itself finds the segment's length wrong
+            assert "JPEG" in str(error)  # where the length leads to what the decoder alone finds wrong
 
 
 def test_plain_files_are_sent_as_they_are():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import client, loading, saved_model, serving_files, task_state
+from export import client, loading, saved_model, serving_files, task_state, versions
 from tests import descriptors
 from tests.descriptors import WAY, episode
 
@@ -33,7 +33,7 @@ def ask(served, **changes):
 def test_all_dimensions_but_the_image_are_dynamic_and_tasks_lead(served):
     for function in served.signatures.values():
         for spec in tf.nest.flatten([function.structured_input_signature, function.structured_outputs]):
-            assert spec.shape[0] is None, spec
+            assert spec.shape.rank and spec.shape[0] is None, spec
     images, labels = tf.nest.flatten(served.signatures["adapt"].structured_input_signature)
     assert images.shape.as_list() == [None, None, *descriptors.IMAGE_SHAPE]
     assert (labels.shape.as_list(), labels.dtype) == ([None, None], tf.int64)
@@ -51,15 +51,18 @@ def test_adapt_then_predict_is_adapt_and_predict(served):
     np.testing.assert_allclose(answers["probabilities"], at_once["probabilities"], rtol=1e-4, atol=1e-6)
 
 
-def test_a_state_of_another_export_answers_nan_and_leaves_its_neighbour(served):
+def test_a_state_of_another_export_or_with_a_flipped_bit_answers_nan_and_leaves_its_neighbour(served):
     x, _ = episode(num_tasks=2)
     request = request_of(x)
     queries = request.pop("query_images")
     state = served.signatures["adapt"](**request)["task_state"].numpy()
     expected = served.signatures["predict"](task_state=tf.constant(state), query_images=queries)["probabilities"]
-    for position, value in ((0, state[0, 0] + 1), (3, state[0, 3] + 1), (-1, np.nan)):
+    rng = np.random.default_rng(0)
+    places = [(0, 0), (3, 31), (4, 0), (5, 31), (-1, 31), (-1, 0)]
+    places += zip(rng.integers(0, state.shape[1], 24), rng.integers(0, 32, 24))
+    for place, bit in places:
         changed = state.copy()
-        changed[0, position] = value
+        changed[0].view(np.uint32)[place] ^= np.uint32(1 << int(bit))
         answers = served.signatures["predict"](task_state=tf.constant(changed), query_images=queries)
         assert np.isnan(answers["probabilities"][0]).all() and (answers["labels"][0].numpy() == -1).all()
         np.testing.assert_allclose(answers["probabilities"][1], expected[1], rtol=1e-4, atol=1e-6)
@@ -133,9 +136,11 @@ def test_versions_count_up_and_are_never_overwritten(tmp_path):
     assert (
         sidecar["note"] == "second"
         and sidecar["way"] == WAY
-        and sidecar["task_state"]["fixed_size"] == 4 + WAY * 4 + WAY
+        and sidecar["task_state"]["fixed_size"] == 6 + WAY * 4 + WAY
     )
-    with pytest.raises(ValueError, match="`version` must be a positive int that .* does not hold yet. Received: 4"):
+    with pytest.raises(
+        ValueError, match="`version` must be an int from 1 to .* that .* does not hold yet. Received: 4"
+    ):
         saved_model.export(model, tmp_path, version=4)
 
 
@@ -159,37 +164,74 @@ def test_only_the_chosen_signatures_are_written(tmp_path):
 
 
 def test_samples_of_server_configuration_forbid_padding_and_are_not_overwritten(tmp_path):
-    serving_files.write_server_samples(tmp_path, "letters")
-    assert "pad_variable_length_inputs: false" in (tmp_path / "batching_params.pbtxt").read_text()
+    serving_files.write_server_samples(tmp_path, "letters", 16)
+    sample = (tmp_path / "batching_params.pbtxt").read_text()
+    assert "pad_variable_length_inputs: false" in sample
+    # A server refuses sizes that do not grow, or do not end at the largest batch.
+    sizes = [int(line.split()[1]) for line in sample.splitlines() if line.startswith("allowed_batch_sizes")]
+    assert sizes == [1, 2, 4, 8, 16] and "max_batch_size { value: 16 }" in sample
     (tmp_path / "models.config").write_text("mine")
-    serving_files.write_server_samples(tmp_path, "letters")
+    serving_files.write_server_samples(tmp_path, "letters", 16)
     assert (tmp_path / "models.config").read_text() == "mine"
-    assert "--model_name=letters" in serving_files.docker_command(tmp_path, "letters")
 
 
-def test_the_command_of_the_server_can_be_pasted_whatever_the_folder_is_called(tmp_path):
-    name = 'it\'s my "model"'
-    arguments = shlex.split(serving_files.docker_command(tmp_path / name, name))
-    assert arguments[arguments.index("-v") + 1] == f"{tmp_path / name}:/models/{name}"
-    assert f"--model_name={name}" in arguments and f"--model_base_path=/models/{name}" in arguments
-    serving_files.write_server_samples(tmp_path, name)
-    assert """name: "it's my \\"model\\"\"""" in (tmp_path / serving_files.MODELS_FILE).read_text()
+def test_single_images_are_merged_by_more_than_adaptations(export_of):
+    assert serving_files.batch_size_of(has_images=False, max_rows=500) == 16
+    assert serving_files.batch_size_of(has_images=True, max_rows=500) == 128
+    assert serving_files.batch_size_of(has_images=True, max_rows=100) == 64
+    for method, size in (("prototypical_network", 128), ("mann", 16)):
+        _, folder = export_of(method)
+        for place in (folder, folder.parent):
+            assert f"max_batch_size {{ value: {size} }}" in (place / "batching_params.pbtxt").read_text()
 
 
-def test_an_export_that_answers_otherwise_leaves_nothing(tmp_path, monkeypatch):
-    expected, original = {}, saved_model._python_answers
+@pytest.mark.parametrize("name", ['my "best" model', "it's", "plain"])
+def test_names_are_quoted_for_the_shell_and_for_the_server(name, tmp_path):
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
 
-    def remember(*arguments):
-        expected.update(original(*arguments))
-        return expected
+    folder = tmp_path / name
+    folder.mkdir()
+    serving_files.write_server_samples(folder, name)
+    text = (folder / "models.config").read_text()
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config[0]
+    assert (config.name, config.base_path) == (name, f"/models/{name}")
+    words = shlex.split(serving_files.docker_command(folder, name, batching=True))
+    assert f"{folder}:/models/{name}" in words and f"--model_name={name}" in words
+    assert f"--batching_parameters_file=/models/{name}/batching_params.pbtxt" in words
 
-    monkeypatch.setattr(saved_model, "_python_answers", remember)
-    monkeypatch.setattr(
-        saved_model, "reload_and_answer", lambda *_: {name: value + 0.01 for name, value in expected.items()}
-    )
-    with pytest.raises(saved_model.ExportError, match="must be the model's within"):
-        saved_model.export(descriptors.build("prototypical_network"), tmp_path)
+
+def test_the_server_line_merges_only_where_that_is_asked_for(tmp_path):
+    assert "--enable_batching" not in serving_files.docker_command(tmp_path, "letters")
+    assert "--enable_batching" in serving_files.docker_command(tmp_path, "letters", batching=True)
+
+
+def test_a_version_that_no_server_can_read_is_refused(tmp_path):
+    assert versions.choose_version(tmp_path, 2**63 - 1) == 2**63 - 1
+    with pytest.raises(
+        ValueError, match="`version` must be an int from 1 to 9223372036854775807 .* Received: 9223372036854775808"
+    ):
+        versions.choose_version(tmp_path, 2**63)
+    (tmp_path / str(2**63 - 1)).mkdir()
+    with pytest.raises(ValueError, match="Received: 9223372036854775808"):
+        versions.choose_version(tmp_path)
+
+
+def test_a_transductive_model_is_exported_only_when_asked_for(tmp_path):
+    with pytest.raises(
+        ValueError, match="--allow_transductive .* Received: MAML, whose answer to a query depends on the others"
+    ):
+        saved_model.export(descriptors.build("maml_transductive"), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_outputs_have_known_ranks(served):
+    ranks = {"probabilities": 3, "labels": 2, "task_state": 2, "support_loss": 1, "support_count": 1, "embeddings": 2}
+    for function in served.signatures.values():
+        for name, output in function.structured_outputs.items():
+            assert output.shape.rank == ranks[name], name
+        if "probabilities" in function.structured_outputs:
+            assert function.structured_outputs["probabilities"].shape[-1] == WAY
 
 
 def test_models_that_cannot_be_served_are_named(tmp_path):
