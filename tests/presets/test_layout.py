@@ -15,7 +15,9 @@ PRESETS = zoo.list_presets()
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_fresh_model_of_the_config_loads_the_weights(name):
-    fresh = builder.build_model(loader.preset_metadata(name)["config"])
+    metadata = loader.preset_metadata(name)
+    metadata["config"]["model"]["options"] |= metadata.get("answers", {})  # what it answers with since training
+    fresh = builder.build_model(metadata["config"])
     fresh.load_weights(loader.preset_folder(name) / loader.WEIGHTS_FILE)
     expected = golden_logits.logits_of(zoo.from_preset(name))
     np.testing.assert_array_equal(golden_logits.logits_of(fresh), expected)
