@@ -96,6 +96,62 @@ def test_fit_and_evaluate_take_labels_of_any_int_and_images_of_any_float(model):
     assert model(x).shape == (2, 2 * WAY, WAY)
 
 
+def _pixels():
+    return zoo.backbones.pixels((4, 4, 1))
+
+
+@pytest.mark.parametrize(
+    "build, message",
+    [
+        (
+            lambda: zoo.MAML(_pixels(), way=3, inner_learning_rate="0.1"),
+            "`inner_learning_rate` must be a number of at least 0",
+        ),
+        (lambda: zoo.MAML(_pixels(), way=3, adapt_norm="false"), "`adapt_norm` must be True or False"),
+        (lambda: zoo.MAML(_pixels(), way="3"), "`way` must be an int of at least 2"),
+        (lambda: zoo.MAML(_pixels(), target_size=1.0), "`target_size` must be an int of at least 1"),
+        (lambda: zoo.FOMAML(_pixels(), way=3, first_order=1), "`first_order` must be True or False"),
+        (lambda: zoo.MetaSGD(_pixels(), way=3, num_inner_steps=0), "`num_inner_steps` must be an int of at least 1"),
+        (
+            lambda: zoo.MetaSGD(_pixels(), way=3, inner_learning_rate=(0.1,)),
+            "`inner_learning_rate` must be .low, high.",
+        ),
+        (lambda: zoo.Reptile(_pixels(), way=3, inner_learning_rate="0.1"), "`inner_learning_rate` must be a number"),
+        (lambda: zoo.Reptile(_pixels(), way=3, inner_batch=2.0), "`inner_batch` must be an int of at least 1"),
+        (lambda: zoo.LSTMMetaLearner(_pixels(), way=3, inner_batch=0), "`inner_batch` must be an int of at least 1"),
+        (lambda: zoo.LSTMMetaLearner(_pixels(), way=3, forget_bias=4.0), "`forget_bias` must be .low, high."),
+        (
+            lambda: zoo.MANN(_pixels(), way=3, usage_decay=1.5),
+            "`usage_decay` must be a number of at least 0 and of at most 1",
+        ),
+        (lambda: zoo.MANN(_pixels(), way=3, memory_width="40"), "`memory_width` must be an int of at least 1"),
+        (
+            lambda: zoo.LSTMBaseline(_pixels(), way=3, controller_size=0),
+            "`controller_size` must be an int of at least 1",
+        ),
+        (lambda: zoo.MatchingNetwork(_pixels(), scale="10"), "`scale` must be a number above 0"),
+        (
+            lambda: zoo.FullContextMatchingNetwork(_pixels(), num_processing_steps=1.5),
+            "`num_processing_steps` must be an int",
+        ),
+        (lambda: zoo.SiameseNetwork(_pixels(), use_bias="no"), "`use_bias` must be True or False"),
+        (lambda: zoo.SiameseNetwork(_pixels(), l2=0.1), "`l2` must be a dict"),
+        (lambda: zoo.PrototypicalNetwork(_pixels(), way=True), "`way` must be an int of at least 2"),
+        (
+            lambda: zoo.RelationNetwork(zoo.backbones.relation_encoder((16, 16, 1)), hidden_size="8"),
+            "`hidden_size` must be an int of at least 1",
+        ),
+        (
+            lambda: zoo.MetaNetwork(zoo.backbones.conv5((8, 8, 1), filters=2), way=3, gradient_scale="7"),
+            "`gradient_scale` must be a number above 0",
+        ),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(build, message):
+    with pytest.raises(ValueError, match=f"^{message}[^\n]* Received: [^\n]*$"):
+        build()
+
+
 @keras.saving.register_keras_serializable("tests")
 class WithAnUnusedWeight(keras.layers.Layer):
     def build(self, input_shape):

@@ -75,7 +75,7 @@ def test_an_operation_between_the_layers_is_refused():
 
 def test_maps_in_place_of_vectors_are_refused():
     inputs = keras.Input(SHAPE)
-    with pytest.raises(ValueError, match=r"one vector each. Received: output_shape=\(None, 6, 6, 2\)"):
+    with pytest.raises(ValueError, match=r"must give embeddings \[B, D\], .* Received: output shape \(None, 6, 6, 2\)"):
         zoo.MetaNetwork(keras.Model(inputs, layers.ReLU()(conv()(inputs))), way=3)
 
 

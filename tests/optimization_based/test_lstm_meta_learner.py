@@ -221,7 +221,7 @@ def test_minibatches_take_turns():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"num_inner_steps": 0}, "`num_inner_steps` must be an int of at least 1. Received: 0"),
+        ({"num_inner_steps": 0}, "`num_inner_steps` must be an int of at least 1. Received: num_inner_steps=0"),
         ({"gate_feedback": "none"}, "`gate_feedback` must be one of"),
     ],
 )

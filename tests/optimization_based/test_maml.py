@@ -129,7 +129,7 @@ def test_statistics_of_the_queries_are_a_choice():
     assert model.batch_norm_mode == "support" and not model.transductive
     published = zoo.MAML.from_config({**model.get_config(), "query_statistics": "queries"})
     assert published.transductive and published.get_config()["query_statistics"] == "queries"
-    with pytest.raises(ValueError, match="`query_statistics` must be one of .* Received: 'all'"):
+    with pytest.raises(ValueError, match="`query_statistics` must be one of .* Received: query_statistics='all'"):
         zoo.MAML(model.backbone, way=3, query_statistics="all")
 
 
@@ -180,7 +180,10 @@ def test_norm_weights_are_learned_but_not_adapted():
     [
         ({}, "Give either `way` or `target_size`"),
         ({"way": 5, "target_size": 1}, "Give either `way` or `target_size`"),
-        ({"way": 5, "num_inner_steps": -1}, "`num_inner_steps` must be an int of at least 0. Received: -1"),
+        (
+            {"way": 5, "num_inner_steps": -1},
+            "`num_inner_steps` must be an int of at least 0. Received: num_inner_steps=-1",
+        ),
         ({"way": 1}, "`way` must be an int of at least 2"),
     ],
 )

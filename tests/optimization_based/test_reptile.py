@@ -216,7 +216,7 @@ def test_presets_carry_the_moments(tmp_path):
     [
         ({"inner_optimizer": "rmsprop"}, "`inner_optimizer` must be one of .* Received: inner_optimizer='rmsprop'"),
         ({"evaluation": "running"}, "`evaluation` must be one of"),
-        ({"inner_batch": 0}, "`inner_batch` must be an int of at least 1. Received: 0"),
+        ({"inner_batch": 0}, "`inner_batch` must be an int of at least 1. Received: inner_batch=0"),
     ],
 )
 def test_bad_arguments_are_named(options, message):

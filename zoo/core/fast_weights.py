@@ -180,8 +180,8 @@ class FastWeightsModel(TaskwiseModel):
             outputs = self.network_outputs(task_state, query_x, training)
         return self.masked(outputs, task_state)
 
-    def compute_gradients(self, x, y):
-        results = super().compute_gradients(x, y)
+    def compute_gradients(self, x, y, scale_loss=tf.identity):
+        results = super().compute_gradients(x, y, scale_loss)
         self._seeds.advance()
         return results
 

@@ -24,8 +24,6 @@ def check_chain(backbone):
             "each with a plain ReLU after it, and of layers without weights and randomness, each called once and on the "
             f"layer before it alone. Received: layer {wrong[0].name}"
         )
-    if len(backbone.output_shape) != 2:
-        raise ValueError(f"`backbone` must give images one vector each. Received: output_shape={backbone.output_shape}")
 
 
 def has_kernel(layer):

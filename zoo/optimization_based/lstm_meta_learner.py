@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from zoo.core import arguments
 from zoo.core.batch_norm import batch_statistics
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.lstm import lstm_state
@@ -83,19 +84,14 @@ class LSTMMetaLearner(FastWeightsModel):
     ):
         super().__init__(backbone, way=way, target_size=target_size, head_initializer=head_initializer, **kwargs)
         num_inner_steps_test = num_inner_steps if num_inner_steps_test is None else num_inner_steps_test
-        counts = {"num_inner_steps": num_inner_steps, "num_inner_steps_test": num_inner_steps_test}
-        for name, value in {**counts, "inner_batch": inner_batch or 1, "hidden_size": hidden_size}.items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"`{name}` must be an int of at least 1. Received: {value!r}")
-        if gate_feedback not in GATE_FEEDBACKS:
-            raise ValueError(f"`gate_feedback` must be one of {GATE_FEEDBACKS}. Received: {gate_feedback!r}")
-        self.num_inner_steps = num_inner_steps
-        self.num_inner_steps_test = num_inner_steps_test
-        self.inner_batch = inner_batch
-        self.hidden_size = hidden_size
-        self.p = p
-        self.forget_bias, self.input_bias = tuple(forget_bias), tuple(input_bias)
-        self.gate_feedback = gate_feedback
+        self.num_inner_steps = arguments.count("num_inner_steps", num_inner_steps)
+        self.num_inner_steps_test = arguments.count("num_inner_steps_test", num_inner_steps_test)
+        self.inner_batch = None if inner_batch is None else arguments.count("inner_batch", inner_batch)
+        self.hidden_size = arguments.count("hidden_size", hidden_size)
+        self.p = arguments.number("p", p, above=0)
+        self.forget_bias = arguments.interval("forget_bias", forget_bias)
+        self.input_bias = arguments.interval("input_bias", input_bias)
+        self.gate_feedback = arguments.choice("gate_feedback", gate_feedback, GATE_FEEDBACKS)
         small = keras.initializers.RandomUniform(-0.01, 0.01)
         shapes = {"kernel": (4 + hidden_size, 4 * hidden_size), "bias": (4 * hidden_size,)}
         shapes |= {"w_f": (hidden_size + 2, 1), "w_i": (hidden_size + 2, 1)}

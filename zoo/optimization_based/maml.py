@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import gradients, inner_optimizers
+from zoo.core import arguments, gradients, inner_optimizers
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.random_masks import drawn_at
 
@@ -75,6 +75,7 @@ class MAML(FastWeightsModel):
     """
 
     first_order = False
+    fewest_inner_steps = 0  # in training
 
     def __init__(
         self,
@@ -92,21 +93,23 @@ class MAML(FastWeightsModel):
         inner_optimizer="sgd",
         **kwargs,
     ):
-        if query_statistics not in QUERY_STATISTICS:
-            raise ValueError(f"`query_statistics` must be one of {QUERY_STATISTICS}. Received: {query_statistics!r}")
+        query_statistics = arguments.choice("query_statistics", query_statistics, QUERY_STATISTICS)
         self.query_statistics = query_statistics
         super().__init__(backbone, way=way, target_size=target_size, head_initializer=head_initializer, **kwargs)
-        for name, steps in (("num_inner_steps", num_inner_steps), ("num_inner_steps_test", num_inner_steps_test or 0)):
-            if not isinstance(steps, int) or steps < 0:
-                raise ValueError(f"`{name}` must be an int of at least 0. Received: {steps!r}")
-        self.num_inner_steps = num_inner_steps
-        self.num_inner_steps_test = num_inner_steps if num_inner_steps_test is None else num_inner_steps_test
-        self.inner_learning_rate = inner_learning_rate
-        self.adapt_norm = adapt_norm
-        self.padded_support = padded_support
-        self.first_order = type(self).first_order if first_order is None else bool(first_order)
+        num_inner_steps_test = num_inner_steps if num_inner_steps_test is None else num_inner_steps_test
+        self.num_inner_steps = arguments.count("num_inner_steps", num_inner_steps, self.fewest_inner_steps)
+        self.num_inner_steps_test = arguments.count("num_inner_steps_test", num_inner_steps_test, 0)
+        self.inner_learning_rate = self.checked_rate(inner_learning_rate)
+        self.adapt_norm = arguments.flag("adapt_norm", adapt_norm)
+        self.padded_support = arguments.flag("padded_support", padded_support)
+        first_order = type(self).first_order if first_order is None else first_order
+        self.first_order = arguments.flag("first_order", first_order)
         self.inner_optimizer = inner_optimizer
         self._rule = inner_optimizers.get(inner_optimizer)
+
+    def checked_rate(self, value):
+        """`inner_learning_rate` as the method takes it."""
+        return arguments.number("inner_learning_rate", value, at_least=0)
 
     @property
     def batch_norm_mode(self):

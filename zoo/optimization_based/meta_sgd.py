@@ -2,6 +2,7 @@
 
 import keras
 
+from zoo.core import arguments
 from zoo.core.unique_names import unique_names
 from zoo.optimization_based.maml import MAML
 
@@ -38,15 +39,23 @@ class MetaSGD(MAML):
     >>> model = zoo.MetaSGD(zoo.backbones.strided_conv4(), way=5, inner_learning_rate=(0.5, 2.0))
     """
 
+    fewest_inner_steps = 1  # without a step alpha has no gradient
+
     def __init__(self, backbone, num_inner_steps=1, inner_learning_rate=(0.005, 0.1), **kwargs):
         super().__init__(backbone, num_inner_steps=num_inner_steps, inner_learning_rate=inner_learning_rate, **kwargs)
-        low, high = inner_learning_rate if isinstance(inner_learning_rate, (list, tuple)) else [inner_learning_rate] * 2
+        rate = self.inner_learning_rate
+        low, high = rate if isinstance(rate, tuple) else (rate, rate)
         variables = self.fast_variables()
         names = unique_names(["alpha_" + self.name_of(variable).replace("/", "_") for variable in variables])
         self._alpha = {}
         for variable, name in zip(variables, names):
             draw = keras.initializers.RandomUniform(low, high)  # one for all would repeat its draws
             self._alpha[self.name_of(variable)] = self.add_weight(name=name, shape=variable.shape, initializer=draw)
+
+    def checked_rate(self, value):
+        if isinstance(value, (list, tuple)):
+            return arguments.interval("inner_learning_rate", value)
+        return arguments.number("inner_learning_rate", value)
 
     def step_size(self, name, step):
         return self._alpha[name]

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import compiling, episode, gradients, inner_optimizers
+from zoo.core import arguments, compiling, episode, gradients, inner_optimizers
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.random_masks import drawn_at
 from zoo.core.taskwise import map_tasks
@@ -92,15 +92,11 @@ class Reptile(FastWeightsModel):
         )
         for name, value in counts.items():
             all_rows = name == "inner_batch_test" and value is None
-            if not all_rows and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"`{name}` must be an int of at least 1. Received: {value!r}")
-            setattr(self, name, value)
-        if evaluation not in EVALUATIONS:
-            raise ValueError(f"`evaluation` must be one of {EVALUATIONS}. Received: evaluation={evaluation!r}")
+            setattr(self, name, None if all_rows else arguments.count(name, value))
         self._rule = inner_optimizers.get(inner_optimizer)
         self.inner_optimizer = inner_optimizer
-        self.inner_learning_rate = inner_learning_rate
-        self.evaluation = evaluation
+        self.inner_learning_rate = arguments.number("inner_learning_rate", inner_learning_rate, at_least=0)
+        self.evaluation = arguments.choice("evaluation", evaluation, EVALUATIONS)
         # Not trained by the outer step, but kept with the weights: inference starts from them, as the paper's code does.
         shared = dict(initializer="zeros", trainable=False, aggregation="mean")
         self._moments, self._num_updates = {}, None
