@@ -30,7 +30,8 @@ class Client:
     the server cannot read.
 
     Attributes:
-        pad_to: sizes to pad rows to (`export.padding`), so that a server with batching can merge requests; None for none.
+        pad_to: sizes to pad rows to (`export.padding`), so that a server with batching can merge requests; None for none. More
+            queries are then asked in parts, and more support rows are a ValueError.
     """
 
     pad_to = None
@@ -105,8 +106,8 @@ class Client:
     def _ask(self, signature, inputs):
         if self.pad_to is None:
             return self.call(signature, inputs)
-        padded, asked_and_sent = padding.pad(inputs, self.pad_to)
-        return padding.cut(self.call(signature, padded), *asked_and_sent)
+        parts = padding.split(inputs, self.pad_to)
+        return padding.join([(self.call(signature, part), *asked_and_sent) for part, *asked_and_sent in parts])
 
     def _answers(self, signature, inputs, queries, name="query_images"):
         return probabilities_and_labels(self._ask(signature, {**inputs, name: queries}), *_num_rows(queries))

@@ -3,6 +3,7 @@
 python -m export.export_model --workdir=DIR | --preset=NAME --output_dir=DIR [--way=5] [--version=1]
     [--signatures=adapt,predict] [--max_rows=500] [--max_image_pixels=4000000] [--batching]
 
+--batching prints a server line that merges requests, for clients that all pad to --support_rows and --query_rows.
 --format=litert writes a file for devices in place of a SavedModel, for --support_rows and --query_rows images a task.
 """
 
@@ -30,9 +31,9 @@ _BATCHING = flags.DEFINE_bool(
 
 _FORMAT = flags.DEFINE_enum("format", "saved_model", ["saved_model", "litert"], "What to write.")
 _SUPPORT_ROWS = flags.DEFINE_integer(
-    "support_rows", None, "With litert: support images a task; one a class if none.", 1
+    "support_rows", None, "Support images a task: that clients pad to (default 5 a class), or of litert (1).", 1
 )
-_QUERY_ROWS = flags.DEFINE_integer("query_rows", 1, "With litert: images to classify a task.", 1)
+_QUERY_ROWS = flags.DEFINE_integer("query_rows", None, "Images to classify a task, likewise (default 15; litert 1).", 1)
 
 
 def main():
@@ -48,10 +49,10 @@ def main():
         model = load_with_way(source, _WAY.value)
         metadata = preset_metadata(source)
         results = {"dataset": metadata["config"]["dataset"], "results": metadata.get("results", [])}
-        if _FORMAT.value == "litert":
-            return _export_litert(model, results)
         if model.transductive and _BATCHING.value:
             raise ValueError("--batching must be left out for a transductive model, whose queries cannot be padded")
+        if _FORMAT.value == "litert":
+            return _export_litert(model, results)
         target = saved_model.export(
             model,
             _OUTPUT_DIR.value,
@@ -62,6 +63,8 @@ def main():
             _ALLOW_TRANSDUCTIVE.value,
             _MAX_ROWS.value,
             _MAX_IMAGE_PIXELS.value,
+            _SUPPORT_ROWS.value,
+            _QUERY_ROWS.value,
         )
     except verification.ExportError as error:
         sys.exit(f"error: {error}")
@@ -75,13 +78,11 @@ def main():
 def _export_litert(model, results):
     from export.litert import MODEL_FILE, export_litert
 
-    rows = _SUPPORT_ROWS.value or model.way
-    target, size, milliseconds = export_litert(
-        model, _OUTPUT_DIR.value, rows, _QUERY_ROWS.value, _VERSION.value, results
-    )
+    rows, queries = _SUPPORT_ROWS.value or model.way, _QUERY_ROWS.value or 1
+    target, size, milliseconds = export_litert(model, _OUTPUT_DIR.value, rows, queries, _VERSION.value, results)
     print(
         f"exported: {target / MODEL_FILE}, {size / 1e6:.2f} MB; LiteRT answers as the model does, in {milliseconds:.1f} ms: "
-        f"{rows} support images, {_QUERY_ROWS.value} to classify, one thread"
+        f"{rows} support images, {queries} to classify, one thread"
     )
 
 

@@ -29,8 +29,8 @@ def main():
         from export.folders import class_folders
         from export.frozen import check_freezable, freeze
         from export.loading import is_ink, load_for_classes
-        from export.saved_model import ExportError
         from export.serving_files import docker_command
+        from export.verification import ExportError
         from zoo.datasets.image_files import read_image
 
     try:

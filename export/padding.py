@@ -1,7 +1,8 @@
 """Requests padded to sizes that all clients of a server share, so that the server can merge them.
 
-A server with batching merges requests along the first dimension, the tasks, and refuses all of them unless every other dimension
-agrees. An export's sidecar names the sizes to pad to; padded rows change no answer, and are cut off again.
+A server with batching merges requests along the first dimension, the tasks, whatever else their sizes are, and refuses all of them
+unless every other dimension agrees. So there is one number of support rows and one of queries, which an export's sidecar names.
+Padded rows change no answer, and are cut off again; more queries than that are asked in parts.
 """
 
 import json
@@ -10,65 +11,101 @@ import pathlib
 import numpy as np
 
 SIZES_KEY = "pad_to"
-_SUPPORT, _QUERIES = "support_rows", "query_rows"
+SUPPORT_ROWS, QUERY_ROWS = "support_rows", "query_rows"
+_SHOT, _QUERIES = 5, 15
 _ANSWERS = ("probabilities", "labels")  # with a row per query
-_SHOTS = (1, 2, 5, 10, 20, 50)
-_QUERY_SIZES = (1, 5, 15, 75, 150)
 _PADDING_LABEL = -1
 
 
-def sizes(way, max_rows):
-    """The rows to pad to, a few for any request that an export allows: {"support_rows": [...], "query_rows": [...]}."""
-    return {
-        _SUPPORT: sorted({min(way * shot, max_rows) for shot in _SHOTS} | {max_rows}),
-        _QUERIES: sorted({min(count, max_rows) for count in _QUERY_SIZES} | {max_rows}),
+def sizes(way, max_rows, support_rows=None, query_rows=None):
+    """What clients pad to: {"support_rows": S, "query_rows": Q}, five shots and 15 queries unless said otherwise.
+
+    Raises:
+        ValueError: for more rows than a request may have.
+    """
+    chosen = {
+        SUPPORT_ROWS: support_rows or min(_SHOT * way, max_rows),
+        QUERY_ROWS: query_rows or min(_QUERIES, max_rows),
     }
+    if max(chosen.values()) > max_rows:
+        raise ValueError(f"`support_rows` and `query_rows` must be at most `max_rows`, {max_rows}. Received: {chosen}")
+    return chosen
 
 
 def sizes_of(sidecar):
-    """The sizes in an adaptation.json, given as its path or its content: None for an export that names none.
+    """The sizes in an adaptation.json, given as its path or its content.
 
     Raises:
-        ValueError: where there is no such file, or it is not one of an export.
+        ValueError: where there is no such file, it is not one of an export, or its model is transductive: names no sizes.
     """
     if not isinstance(sidecar, dict):
         try:
             sidecar = json.loads(pathlib.Path(sidecar).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ValueError(f"Expected the adaptation.json of an export. Received: {sidecar}: {error}") from error
-    if not isinstance(sidecar, dict) or SIZES_KEY not in sidecar:
+    named = sidecar.get(SIZES_KEY) if isinstance(sidecar, dict) else None
+    if not isinstance(named, dict) or not all(isinstance(named.get(key), int) for key in (SUPPORT_ROWS, QUERY_ROWS)):
         raise ValueError(
-            f"Expected the adaptation.json of an export, with {SIZES_KEY!r}. Received: {str(sidecar)[:80]}"
+            f"Expected the adaptation.json of an export with {SIZES_KEY!r}, which those of transductive models lack. "
+            f"Received: {str(sidecar)[:80]}"
         )
-    return sidecar[SIZES_KEY]
+    return named
 
 
-def pad(inputs, pad_to):
-    """(inputs, (asked, sent)): the named arrays of a request with their rows padded, and how many queries there were and are.
+def split(inputs, pad_to):
+    """The named arrays of a request as requests of the shared sizes: [(inputs, queries asked, queries sent), ...].
 
-    Padded support rows have the label -1; padded images are zeros, padded files empty. More rows than the largest size stay.
-    Without queries, asked and sent are None.
+    Padded support rows have the label -1; padded images are zeros, padded files empty. Of a request without queries, asked and
+    sent are None.
+
+    Raises:
+        ValueError: for more support rows than the shared size.
     """
-    padded, queries = {}, (None, None)
+    support, queries = {}, {}
     for name, value in inputs.items():
-        padded[name] = value
-        if value.ndim > 1 and name.startswith(("support_", "query_")):
-            is_query = name.startswith("query_")
-            padded[name] = _pad_rows(value, pad_to[_QUERIES if is_query else _SUPPORT])
-            queries = (value.shape[1], padded[name].shape[1]) if is_query else queries
-    return padded, queries
-
-
-def cut(outputs, asked, sent):
-    """The answers to the queries that were asked, of those that were sent; what is no answer to them stays as it is."""
-    return {
-        name: value[:, :asked] if value.ndim > 1 and value.shape[1] == sent and name in _ANSWERS else value
-        for name, value in outputs.items()
+        is_padded = value.ndim > 1 and name.startswith(("support_", "query_"))
+        (queries if is_padded and name.startswith("query_") else support)[name] = value
+    support = {
+        name: _pad_rows(value, pad_to[SUPPORT_ROWS]) if name.startswith("support_") and value.ndim > 1 else value
+        for name, value in support.items()
     }
+    if not queries:
+        return [(support, None, None)]
+    ((name, rows),) = queries.items()
+    size, parts = pad_to[QUERY_ROWS], []
+    for start in range(0, max(rows.shape[1], 1), size):
+        part = rows[:, start : start + size]
+        parts.append(({**support, name: _pad_rows(part, size)}, part.shape[1], size))
+    return parts
 
 
-def _pad_rows(value, to_sizes):
-    size = next((size for size in to_sizes if size >= value.shape[1]), value.shape[1])
+def join(answers):
+    """The answers [(outputs, asked, sent), ...] to the parts of a request as those to the whole.
+
+    An answer that is not one row per query sent stays as it is, for the client to refuse.
+    """
+    cut = [
+        {
+            name: value[:, :asked] if name in _ANSWERS and value.ndim > 1 and value.shape[1] == sent else value
+            for name, value in outputs.items()
+        }
+        for outputs, asked, sent in answers
+    ]
+    try:
+        return {
+            name: np.concatenate([part[name] for part in cut], axis=1) if name in _ANSWERS and len(cut) > 1 else value
+            for name, value in cut[0].items()
+        }
+    except (KeyError, ValueError):
+        return cut[0]
+
+
+def _pad_rows(value, size):
+    if value.shape[1] > size:
+        raise ValueError(
+            f"A server that merges requests takes at most {size} support rows of this export (`{SIZES_KEY}`): export with more "
+            f"--support_rows, or serve without batching. Received: {value.shape[1]} rows"
+        )
     filling = b"" if value.dtype == object else _PADDING_LABEL if np.issubdtype(value.dtype, np.integer) else 0
     rows = np.full((value.shape[0], size - value.shape[1], *value.shape[2:]), filling, value.dtype)
     return np.concatenate([value, rows], axis=1)

@@ -28,6 +28,8 @@ def export(
     allow_transductive=False,
     max_rows=MAX_ROWS,
     max_image_pixels=MAX_IMAGE_PIXELS,
+    support_rows=None,
+    query_rows=None,
 ):
     """Writes `<output_dir>/<version>/`, after a fresh process without this package gave the same answers from it.
 
@@ -41,6 +43,7 @@ def export(
         allow_transductive: whether a model may be exported whose answer to a query depends on the others of its task.
         max_rows: the most tasks, support rows and query rows of a request.
         max_image_pixels: of an image file.
+        support_rows, query_rows: what clients of a server with batching pad to; five shots and 15 queries when None.
 
     Returns:
         The version folder, a pathlib.Path.
@@ -62,13 +65,15 @@ def export(
             f"`max_rows` must be at least {max(model.way or 0, _FEWEST_ROWS)} and `max_image_pixels` at least 1. "
             f"Received: max_rows={max_rows}, max_image_pixels={max_image_pixels}"
         )
+    # A padded query would change the answers of a transductive model.
+    pad_to = None if model.transductive else padding.sizes(model.way or 0, max_rows, support_rows, query_rows)
     served = ServedModel(model, version, invert, signatures, max_rows, max_image_pixels)
     check_graph(served.signatures)
     name = output_dir.resolve().name
     batch_size = batch_size_of("embed" in served.signatures, max_rows)
     with new_version(output_dir, version) as folder:
         tf.saved_model.save(served.module, str(folder), signatures=served.signatures)
-        (folder / SIDECAR_FILE).write_text(json.dumps(_sidecar(model, served, metadata or {}), indent=1) + "\n")
+        (folder / SIDECAR_FILE).write_text(json.dumps(_sidecar(model, served, pad_to, metadata or {}), indent=1) + "\n")
         requests = verify(model, served, folder)
         write_warmup(folder, name, _warmup_requests(served, requests))
         write_server_samples(output_dir, name, batch_size, folder)
@@ -93,7 +98,7 @@ def _warmup_requests(served, requests):
     }
 
 
-def _sidecar(model, served, metadata):
+def _sidecar(model, served, pad_to, metadata):
     return {
         "method": type(model).__name__,
         "way": model.way,
@@ -101,8 +106,7 @@ def _sidecar(model, served, metadata):
         "inputs": "float32 from 0 to 1",
         "image_files": f"PNG, JPEG, GIF or BMP, resized{'; dark ink on light paper becomes ink 1' if served.invert else ''}",
         "limits": {"rows": served.max_rows, "image_pixels": served.max_image_pixels},
-        # A padded query would change the answers of a transductive model.
-        padding.SIZES_KEY: None if model.transductive else padding.sizes(model.way, served.max_rows),
+        padding.SIZES_KEY: pad_to,
         "task_state": served.layout.to_json(),
         # Batch statistics of the support set tie its classes together.
         "classes_in_state": None if model.transductive else model.classes_in_state,

@@ -189,8 +189,8 @@ def test_queries_of_no_class_are_answered_with_a_warning(folder, images, tmp_pat
 @pytest.mark.parametrize(
     "changes, message",
     [
-        (["--support=/nowhere"], "error: Expected a folder with one folder of images per class. Received: /nowhere"),
-        (["--saved_model=/nowhere"], "error: Expected the version folder of an export"),
+        (["--support=/nowhere"], "error: `--support` must be a file or folder that is there. Received: /nowhere"),
+        (["--saved_model=/nowhere"], "error: `--saved_model` must be a version folder of an export"),
         (["--server=localhost:1"], "Give either --saved_model or --server"),
     ],
 )

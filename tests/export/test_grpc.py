@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 
-from export import client, serving_files
+from export import client, padding, serving_files
 from tests.descriptors import IMAGE_SHAPE, WAY, arrays
 from tests.export.loopback import MergingServicer, Servicer, serving
 
@@ -111,7 +111,7 @@ def test_states_of_padded_support_sets_are_merged_too(export_of):
     """A state that grows with the support set has the size of the padded one."""
     _, folder = export_of("matching_network")
     alone, padding_client = client.LocalClient(folder), client.LocalClient(folder)
-    padding_client.pad_to = json.loads((folder / "adaptation.json").read_text())["pad_to"]
+    padding_client.pad_to = padding.sizes_of(folder / "adaptation.json")
     requests = tenants()
     states = [padding_client.adapt(x, y) for x, y, _ in requests[1:]]
     calls = [lambda one, s=state, q=request[2]: one.predict(s, q) for state, request in zip(states, requests[1:])]

@@ -6,55 +6,85 @@ import pytest
 
 from export import padding
 
-SIZES = {"support_rows": [5, 10], "query_rows": [1, 15]}
+SIZES = {"support_rows": 10, "query_rows": 15}
 
 
-def test_rows_are_padded_to_the_next_size_and_answers_cut():
-    inputs = {
-        "support_images": np.ones((2, 7, 4, 4, 1), np.float32),
-        "support_labels": np.ones((2, 7), np.int64),
-        "query_images": np.ones((2, 3, 4, 4, 1), np.float32),
+def request(num_support=7, num_queries=3):
+    return {
+        "support_images": np.ones((2, num_support, 4, 4, 1), np.float32),
+        "support_labels": np.ones((2, num_support), np.int64),
+        "query_images": np.arange(2 * num_queries * 16, dtype=np.float32).reshape(2, num_queries, 4, 4, 1),
     }
-    padded, queries = padding.pad(inputs, SIZES)
-    assert {name: value.shape[:2] for name, value in padded.items()} == {
-        "support_images": (2, 10),
-        "support_labels": (2, 10),
-        "query_images": (2, 15),
-    }
-    assert queries == (3, 15) and all(padded[name].dtype == value.dtype for name, value in inputs.items())
+
+
+def answers(num_queries):
+    return {"probabilities": np.zeros((2, num_queries, 5)), "labels": np.zeros((2, num_queries)), "loss": np.zeros(2)}
+
+
+def test_all_requests_have_one_shape_and_their_answers_are_cut():
+    inputs = request()
+    ((padded, asked, sent),) = padding.split(inputs, SIZES)
+    shapes = {name: value.shape[:2] for name, value in padded.items()}
+    assert shapes == {"support_images": (2, 10), "support_labels": (2, 10), "query_images": (2, 15)}
+    assert (asked, sent) == (3, 15) and all(padded[name].dtype == value.dtype for name, value in inputs.items())
     np.testing.assert_array_equal(padded["support_labels"][0], [1] * 7 + [-1] * 3)
     assert padded["support_images"][:, 7:].max() == 0 == padded["query_images"][:, 3:].max()
-    outputs = {"probabilities": np.zeros((2, 15, 5)), "labels": np.zeros((2, 15)), "support_loss": np.zeros(2)}
-    cut = padding.cut(outputs, *queries)
-    assert (cut["probabilities"].shape, cut["labels"].shape, cut["support_loss"].shape) == ((2, 3, 5), (2, 3), (2,))
-    fewer = {"labels": np.zeros((2, 14))}  # than were sent: the client refuses them, and must see them
-    assert padding.cut(fewer, *queries)["labels"].shape == (2, 14)
+    joined = padding.join([(answers(15), 3, 15)])
+    assert [value.shape for value in joined.values()] == [(2, 3, 5), (2, 3), (2,)]
+
+
+def test_more_queries_are_asked_in_parts():
+    inputs = request(num_queries=32)
+    parts = padding.split(inputs, SIZES)
+    assert [(asked, sent) for _, asked, sent in parts] == [(15, 15), (15, 15), (2, 15)]
+    queries = np.concatenate([part["query_images"][:, :asked] for part, asked, _ in parts], axis=1)
+    np.testing.assert_array_equal(queries, inputs["query_images"])
+    joined = padding.join([(answers(15), asked, sent) for _, asked, sent in parts])
+    assert [value.shape for value in joined.values()] == [(2, 32, 5), (2, 32), (2,)]
+
+
+def test_no_queries_and_none_asked():
+    ((part, asked, sent),) = padding.split(request(num_queries=0), SIZES)
+    assert part["query_images"].shape[1] == 15 and (asked, sent) == (0, 15)
+    assert padding.join([(answers(15), 0, 15)])["labels"].shape == (2, 0)
+    support = {name: value for name, value in request().items() if name != "query_images"}
+    ((part, asked, sent),) = padding.split(support, SIZES)
+    assert set(part) == set(support) and asked is None and sent is None
+
+
+def test_what_is_no_answer_stays_for_the_client_to_refuse():
+    assert padding.join([(answers(14), 3, 15)])["labels"].shape == (2, 14)
+    assert padding.join([(answers(15), 15, 15), ({"labels": np.zeros((7, 2))}, 2, 15)])["labels"].shape == (2, 15)
+
+
+def test_more_support_rows_than_the_server_merges_are_refused():
+    with pytest.raises(ValueError, match="takes at most 10 support rows .* --support_rows, .* Received: 11 rows"):
+        padding.split(request(num_support=11), SIZES)
 
 
 def test_files_are_padded_with_no_bytes_and_states_are_not_padded():
     files = np.array([[b"file\0"] * 2], object)
-    padded, _ = padding.pad({"query_image_bytes": files, "task_state": np.ones((1, 9), np.float32)}, SIZES)
+    ((padded, _, _),) = padding.split({"query_image_bytes": files, "task_state": np.ones((1, 9), np.float32)}, SIZES)
     assert padded["query_image_bytes"].tolist() == [[b"file\0"] * 2 + [b""] * 13]
     assert padded["task_state"].shape == (1, 9)
 
 
-def test_what_fits_no_size_stays():
-    inputs = {"query_images": np.ones((1, 16, 4), np.float32)}
-    padded, queries = padding.pad(inputs, SIZES)
-    assert padded["query_images"].shape == (1, 16, 4) and queries == (16, 16)
-
-
-def test_any_request_that_an_export_allows_has_a_size():
-    sizes = padding.sizes(way=5, max_rows=40)
-    assert sizes == {"support_rows": [5, 10, 25, 40], "query_rows": [1, 5, 15, 40]}
+def test_sizes_are_of_five_shots_unless_the_export_says_otherwise():
+    assert padding.sizes(way=5, max_rows=500) == {"support_rows": 25, "query_rows": 15}
+    assert padding.sizes(way=5, max_rows=12) == {"support_rows": 12, "query_rows": 12}
+    assert padding.sizes(5, 500, support_rows=5, query_rows=75) == {"support_rows": 5, "query_rows": 75}
+    with pytest.raises(ValueError, match="must be at most `max_rows`, 50. Received: .*75"):
+        padding.sizes(5, 50, query_rows=75)
 
 
 def test_sizes_are_read_from_a_sidecar(tmp_path):
     (tmp_path / "adaptation.json").write_text(json.dumps({"pad_to": SIZES}))
     assert padding.sizes_of(tmp_path / "adaptation.json") == SIZES == padding.sizes_of({"pad_to": SIZES})
-    assert padding.sizes_of({"pad_to": None}) is None
-    with pytest.raises(ValueError, match="Expected the adaptation.json of an export, with 'pad_to'"):
-        padding.sizes_of({"way": 5})
+    for wrong in ({"way": 5}, {"pad_to": None}, {"pad_to": {"support_rows": "5"}}):
+        with pytest.raises(
+            ValueError, match="Expected the adaptation.json of an export with 'pad_to', which those of transd"
+        ):
+            padding.sizes_of(wrong)
     with pytest.raises(ValueError, match="Expected the adaptation.json of an export. Received: /nowhere"):
         padding.sizes_of("/nowhere")
 

@@ -15,13 +15,8 @@ def map_tasks(function, tasks, output_signature):
     One traced body, whose iterations run in parallel up to the inter-op threads. `tf.vectorized_map` is no choice here: it
     is slower (grouped convolutions), and fails in a served graph where T is unknown and arrives as 1.
     """
-    first = tf.convert_to_tensor(tf.nest.flatten(tasks)[0])
-    if not tf.executing_eagerly() and first.shape[:1] == [1]:  # no loop, which engines for devices cannot run
-        one = function(tf.nest.map_structure(lambda values: values[0], tasks))
-        return tf.nest.map_structure(lambda value: tf.expand_dims(value, 0), one)
-    # Two tasks in flight per core keep it busy; more of them push each other out of its cache.
-    parallel_iterations = 1 if tf.executing_eagerly() else 2 * os.cpu_count()
-    num_tasks = tf.shape(tf.nest.flatten(tasks)[0])[0]
+    leading = tf.convert_to_tensor(tf.nest.flatten(tasks)[0])
+    num_tasks = tf.shape(leading)[0]
     replica = tf.distribute.get_replica_context()
     first = 0 if replica is None else tf.cast(replica.replica_id_in_sync_group, tf.int32) * num_tasks
 
@@ -30,6 +25,11 @@ def map_tasks(function, tasks, output_signature):
         with drawn_at(number):
             return function(task)
 
+    if not tf.executing_eagerly() and leading.shape[:1] == [1]:  # no loop, which engines for devices cannot run
+        one = numbered((first, tf.nest.map_structure(lambda values: values[0], tasks)))
+        return tf.nest.map_structure(lambda value: tf.expand_dims(value, 0), one)
+    # Two tasks in flight per core keep it busy; more of them push each other out of its cache.
+    parallel_iterations = 1 if tf.executing_eagerly() else 2 * os.cpu_count()
     return tf.map_fn(
         numbered,
         (first + tf.range(num_tasks), tasks),
