@@ -115,7 +115,7 @@ def test_a_variance_beyond_float16_is_kept_and_normalized_by(policy, shape):
     layer = BatchNorm("running", dtype=policy)
     outputs = layer(x, training=True)
     assert outputs.dtype == layer.compute_dtype and layer.moving_variance.dtype == "float32"
-    values = np.array(tf.cast(x, outputs.dtype), "float64").reshape(-1, 2)
+    values = tf.cast(tf.cast(x, outputs.dtype), tf.float64).numpy().reshape(-1, 2)
     np.testing.assert_allclose(layer.moving_variance.numpy(), 0.9 + 0.1 * values.var(axis=0, ddof=1), rtol=1e-4)
     normalized = (values - values.mean(axis=0)) / values.std(axis=0)
     np.testing.assert_allclose(np.reshape(tf.cast(outputs, tf.float32), (-1, 2)), normalized, rtol=0.01, atol=0.01)

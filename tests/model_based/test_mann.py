@@ -400,6 +400,16 @@ def test_strings_in_training_are_drawn_per_task_from_the_number_of_the_step():
     assert (first.reshape(3, WAY, 5, 5).sum(axis=-1) == 1).all()
 
 
+def test_strings_in_training_need_no_compile():
+    """Without an optimizer there is no step to count: the strings are those of the first."""
+    model, compiled = small(label_encoding="strings"), small(label_encoding="strings")
+    compiled.set_weights(model.get_weights())
+    compiled.compile(optimizer="sgd")
+    x, y = descriptors.episode(num_tasks=2)
+    np.testing.assert_allclose(model(x, training=True), compiled(x, training=True), rtol=1e-6)
+    assert model.compute_gradients(x, y)[0] == compiled.compute_gradients(x, y)[0]
+
+
 def test_string_logits_and_loss_are_sums_over_characters():
     model = small(zoo.LSTMBaseline, label_encoding="strings")
     x, y = descriptors.episode()
