@@ -5,7 +5,7 @@ Paper: Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra, NeurIPS 2016, https:
   characters). Here: background split, upright test characters.
 Differs from the paper: only the support embeddings are normalized; one model trained 20-way answers every way, where the
   paper trains with the way of the test; K = 3, which the paper leaves open; Adam from 1e-3 to 0 along a cosine.
-Cost: 36 minutes on 2 CPU cores, beside other work.
+Cost: 42 minutes on 2 CPU cores, beside other work.
 Command: python -m trainers.train --config=configs/matching_network_fce_omniglot.py --workdir=runs/matching_network_fce_omniglot
 To reach: 95.0 % 5-way 1-shot over 1,000 episodes of 15 queries per class.
   Reached: 97.3, and 92.1 20-way (the card).
