@@ -43,11 +43,14 @@ def run(main, required=(), parse=None, interrupted="interrupted"):
     warnings.showwarning = _show_in_a_line
 
     def parse_flags(argv):
-        flags.mark_flags_as_required(required)
         try:
-            return (parse or flags.FLAGS)(argv)
+            arguments = (parse or flags.FLAGS)(argv)
         except flags.Error as error:
-            sys.exit(f"error: {error}. --help shows the flags")
+            sys.exit(f"error: {printable(error)}. --help shows the flags")
+        missing = [f"--{name}" for name in required if flags.FLAGS[name].value in (None, "")]
+        if missing:
+            sys.exit(f"error: {' and '.join(missing)} must have a value. --help shows the flags")
+        return arguments
 
     def checked(argv):
         try:

@@ -54,11 +54,12 @@ def test_help_is_answered_at_once(module):
     [
         (["--count=many"], "error: .*count.*many.* --help shows the flags"),
         (["--cuont=1"], "error: Unknown command line flag 'cuont'. Did you mean: count.* --help shows the flags"),
-        ([], "error: .*--count.* must have a value.* --help shows the flags"),
-        (["--count=1", "more"], r"error: Expected flags only. Received: \['more'\] --help shows the flags"),
-        (["--count=0"], r"error: count must be positive\\x1b\[2J"),
-        (["--count=1"], "interrupted: again"),
-        (["--count=2"], "warning: many"),
+        ([], "error: --count and --name must have a value. --help shows the flags"),
+        (["--count=1", "--name="], "error: --name must have a value. --help shows the flags"),
+        (["--count=1", "--name=x", "more"], r"error: Expected flags only. Received: \['more'\] --help shows the flags"),
+        (["--count=0", "--name=x"], r"error: count must be positive\\x1b\[2J"),
+        (["--count=1", "--name=x"], "interrupted: again"),
+        (["--count=2", "--name=x"], "warning: many"),
     ],
 )
 def test_what_goes_wrong_is_said_in_one_line(arguments, message, tmp_path):
@@ -67,6 +68,7 @@ import warnings
 from absl import flags
 from commands import launcher
 COUNT = flags.DEFINE_integer("count", None, "A count.")
+flags.DEFINE_string("name", None, "A name.")
 def main():
     if COUNT.value < 1:
         raise ValueError("count must be positive\\033[2J")
@@ -74,7 +76,7 @@ def main():
         warnings.warn("many", stacklevel=2)
         return
     raise KeyboardInterrupt
-launcher.run(main, required=["count"], interrupted="interrupted: again")
+launcher.run(main, required=["count", "name"], interrupted="interrupted: again")
 """)
     done = run("-m", "binary", *arguments, path=tmp_path)
     assert done.returncode == {"error": 1, "warning": 0, "interrupted": 130}[message.partition(":")[0]]
