@@ -47,7 +47,7 @@ def train(config, workdir, strategy, command=""):
     with files.locked():
         trainer = Trainer(config, strategy)
         manager = files.checkpointer(**trainer.checkpointed)
-        if trainer.steps_done:
+        if trainer.steps_done or files.has_weights:
             class_record.check_run(files.path, trainer.class_names)
         _continue_run(files, trainer, config, command)
         files.claim()

@@ -14,7 +14,7 @@ import tensorflow as tf
 from trainers.checkpoints import restore_latest
 from trainers.events import keep_events_until
 from zoo.core.files import writable_folder, write_text
-from zoo.presets.loader import CARD_FILE, preset_metadata
+from zoo.presets.loader import CARD_FILE, WEIGHTS_FILE, preset_metadata
 from zoo.presets.writer import save_preset_config, save_preset_weights
 
 LOCK_FILE = ".lock"
@@ -52,6 +52,11 @@ class Workdir:
         if writes:
             writable_folder(path, "--workdir")
         self._check_same_run()
+
+    @property
+    def has_weights(self):
+        """Whether a validation has kept weights here; a killed process may have left them without a checkpoint."""
+        return (self.path / WEIGHTS_FILE).is_file()
 
     @property
     def config_before(self):

@@ -102,6 +102,18 @@ def test_evaluation_on_a_folder_with_another_class_is_refused(run_of_ten, tmp_pa
     protocols.evaluate_preset(tmp_path)
 
 
+def test_weights_without_a_checkpoint_keep_their_classes(run_of_ten, tmp_path):
+    """As a process leaves them that was killed between its first validation and its first checkpoint."""
+    _, folder = run_of_ten
+    write_classes(tmp_path / "data", [f"class{number}" for number in range(11)])
+    for name in ("model.json", "model.weights.h5", "classes.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    before = (folder / "classes.json").read_bytes()
+    with pytest.raises(ValueError, match="must be the 6 that the model was made with"):
+        train(tmp_path / "data", tmp_path, stop_at=2)
+    assert (tmp_path / "classes.json").read_bytes() == before
+
+
 def test_training_goes_on_with_its_own_classes_alone(tmp_path):
     """Killed after the checkpoint of step 2; a class that went since then is named, and the run goes on when it is back."""
     for subset, names in NAMES.items():
