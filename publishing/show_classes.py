@@ -4,9 +4,9 @@ python -m publishing.show_classes --dataset=glyphs --output=docs/glyphs.png [--s
 python -m publishing.show_classes --dataset=image_folder --root=FOLDER --output=FILE.png
 """
 
-from absl import flags
+from absl import app, flags
 
-from commands import launcher
+from commands import launcher, sources
 
 _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot", "image_folder"), "Data set to show.")
 _ROOT = flags.DEFINE_string("root", None, "Folder of your own images, with --dataset=image_folder.")
@@ -18,6 +18,10 @@ _OUTPUT = flags.DEFINE_string("output", None, "PNG to write.")
 
 
 def main():
+    if (_DATASET.value == "image_folder") != bool(_ROOT.value):
+        raise app.UsageError("Give --root with --dataset=image_folder, and with no other.")
+    if _ROOT.value:
+        sources.check_there(_ROOT.value, "--root")
     with launcher.imports():
         from PIL import Image
 

@@ -18,10 +18,9 @@ _EPISODES = flags.DEFINE_integer("episodes", None, "Test episodes per protocol; 
 
 
 def main():
-    if _PRESET.value is None:
-        raise app.UsageError("Give --preset.")
+    folder = sources.PRESETS / _PRESET.value
     sources.check_repository()
-    sources.check_preset(_PRESET.value)
+    sources.check_preset(folder)
     answers = {}
     for argument in _ANSWERS.value:
         name, equals, answers[name] = argument.partition("=")
@@ -31,9 +30,9 @@ def main():
         from publishing.results import describe_protocol, format_result
         from trainers import reporting
 
-    for result in reporting.measure_preset(sources.PRESETS / _PRESET.value, answers, _EPISODES.value):
+    for result in reporting.measure_preset(folder, answers, _EPISODES.value):
         print(f"{result['protocol']}: {result['metric']} {format_result(result)} ({describe_protocol(result)})")
 
 
 if __name__ == "__main__":
-    launcher.run(main)
+    launcher.run(main, required=["preset"])
