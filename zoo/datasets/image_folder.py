@@ -44,8 +44,8 @@ def load(
 
     A class has the images of its folder and of all folders in it, links followed. Hidden files and folders are skipped;
     other files that are not read, images in no class folder, and classes of fewer than two images, which are left out, are
-    counted in a warning of one line. Everything is in sorted order, so the same folder gives the same classes everywhere. A class more or less deals the others out anew:
-    training keeps the names of its classes, and refuses to go on with others.
+    counted in a warning of one line. Everything is in sorted order, so the same folder gives the same classes everywhere. A
+    class more or less deals the others out anew: training keeps the names of its classes, and refuses to go on with others.
 
     Each image is turned as its EXIF data says, converted to grey or RGB, and resized to a square with anti-aliasing
     (Lanczos); its aspect ratio is not kept. Transparent parts become paper. See `zoo.datasets.image_files.read_image`.
