@@ -3,7 +3,19 @@
 import keras
 
 from trainers import builder
+from zoo.datasets.options import check_int
 from zoo.presets import loader
+
+_COUNTS = (
+    "outer.num_steps",
+    "log_every",
+    "checkpoint_every",
+    "validation.every",
+    "validation.episodes",
+    "evaluation.episodes",
+    "evaluation.tasks",
+)
+_PROTOCOL_FIELDS = ("way", "shot", "query", "overrides")
 
 
 def check_run(config, model, tasks):
@@ -14,6 +26,7 @@ def check_run(config, model, tasks):
         model: the model of the config.
         tasks: {subset: its tasks} for "train", "validation" and "test".
     """
+    _check_fields(config)
     check_input_shape(model, tasks["train"], config)
     for stream in ("train", "validation"):
         check_protocol(f"config.{stream}", config[stream], config[stream]["tasks"], model, tasks[stream], stream)
@@ -21,6 +34,24 @@ def check_run(config, model, tasks):
     check_num_episodes("config.evaluation.episodes", part["episodes"], part["tasks"])
     for name, protocol in part["protocols"].items():
         check_protocol(f"config.evaluation.protocols.{name}", protocol, part["tasks"], model, tasks["test"], "test")
+
+
+def _check_fields(config):
+    for name in _COUNTS:
+        value = config
+        for part in name.split("."):
+            value = value[part]
+        check_int(f"config.{name}", value, 1)
+    protocols = config["evaluation"]["protocols"]
+    if not protocols:
+        raise ValueError("`config.evaluation.protocols` must name a protocol, or nothing is evaluated. Received: {}")
+    for name, protocol in protocols.items():
+        missing = [field for field in _PROTOCOL_FIELDS if field not in protocol]
+        if missing:
+            raise ValueError(
+                f"`config.evaluation.protocols.{name}` must have {', '.join(_PROTOCOL_FIELDS)}. "
+                f"Received: one without {', '.join(missing)}"
+            )
 
 
 def check_input_shape(model, tasks, config):

@@ -86,6 +86,15 @@ def changed(config, path, value):
             r"`config.dataset.options`, \(16, 16, 1\). Received: \(28, 28, 1\)",
         ),
         ("MAML", "model.backbone_options.input_shape", [16, 16, 3], r"\(16, 16, 1\). Received: \(16, 16, 3\)"),
+        ("MAML", "checkpoint_every", 0, "`config.checkpoint_every` must be an int of at least 1. Received: .*=0"),
+        ("MAML", "evaluation.tasks", 0, "`config.evaluation.tasks` must be an int of at least 1. Received: .*=0"),
+        ("MAML", "evaluation.protocols", {}, "`config.evaluation.protocols` must name a protocol"),
+        (
+            "MAML",
+            "evaluation.protocols.3way",
+            {"way": 3, "shot": 1},
+            "`config.evaluation.protocols.3way` must have way, shot, query, overrides. Received: one without query, overrides",
+        ),
         ("MAML", "dataset.name", "sinusoid", r"inputs of sinusoid with .*, \(1,\). Received: \(16, 16, 1\)"),
     ],
 )
