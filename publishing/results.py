@@ -23,7 +23,9 @@ def format_count(value):
 
 
 def few_classes_remark(results):
-    """What must be said of intervals over episodes of few classes; empty where there are enough."""
+    """What must be said of results on the classes of training, or on few classes; empty where there are enough."""
+    if any(result.get("known_classes") for result in results):
+        return "The classes are those of training, on other images: nothing is said of new classes."
     few = sorted({result["classes"] for result in results if result.get("classes", FEW_CLASSES) < FEW_CLASSES})
     if not few:
         return ""
@@ -48,12 +50,14 @@ def describe_protocol(result):
         "shot",
         "query",
         "classes",
+        "known_classes",
         "presentations",
         "additional",
     )
     way = f"{format_count(result['way']).replace(' ', '- ', 1)}-way " if result["way"] else ""
     shot = f"{format_count(result['shot']).replace(' ', '- ', 1)}-shot"
-    classes = f" of {result['classes']} classes" if "classes" in result else ""
+    known = "known classes, those of training" if result.get("known_classes") else "classes"
+    classes = f" of {result['classes']} {known}" if "classes" in result else ""
     settings = ", ".join(f"{name} {value}" for name, value in result.items() if name not in shown)
     queries = f"{result['query']} {'query' if result['query'] == 1 else 'queries'}"
     queries += " per class" if result["way"] else ""

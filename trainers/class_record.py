@@ -1,7 +1,8 @@
 """The classes of each subset that a run was made with, so that no other class is ever taken for one of them.
 
 A data set that deals its classes out anew, such as a folder with a class more than before, would otherwise test on
-classes that were trained on.
+classes that were trained on. Where the subsets share out the images of the same classes (`split_by="images"`), it is the
+images that are recorded, by their files.
 """
 
 import hashlib
@@ -18,12 +19,14 @@ _MOST_SHOWN = 5
 
 
 def names_by_subset(tasks_by_subset):
-    """The names of the classes of each subset; of tasks without classes, such as sinusoids, nothing."""
-    return {
-        subset: [str(name) for name in tasks.names]
-        for subset, tasks in tasks_by_subset.items()
-        if getattr(tasks, "names", None) is not None
-    }
+    """The names of what each subset holds alone, classes or images; of tasks without classes, such as sinusoids, nothing."""
+    names = {subset: _own_names(tasks) for subset, tasks in tasks_by_subset.items()}
+    return {subset: [str(name) for name in of_subset] for subset, of_subset in names.items() if of_subset is not None}
+
+
+def _own_names(tasks):
+    image_names = getattr(tasks, "image_names", None)
+    return getattr(tasks, "names", None) if image_names is None else image_names
 
 
 def write_record(folder, names):
@@ -76,9 +79,10 @@ def _check(recorded, subset, names):
         moved = [name for name in added if _holds(recorded[other], name)]
         changes += [f"of these then in {other!r}: {_listed(moved)}"] if moved else []
     changes += [f"{_listed(missing)} missing"] if missing else []
-    changes = changes or [f"{len(names)} classes"]
+    changes = changes or [f"{len(names)} of them"]
     raise ValueError(
-        f"The classes of the subset {subset!r} must be the {before['num_classes']} that the model was made with: bring the "
+        f"The classes (the images, with `split_by` 'images') of the subset {subset!r} must be the {before['num_classes']} "
+        "that the model was made with: bring the "
         f"data back as it was, or train anew in another --workdir. Received: {'; '.join(changes)}"
     )
 

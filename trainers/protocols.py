@@ -106,6 +106,7 @@ def evaluate_model(model, tasks, protocol, num_episodes, num_tasks, subset, seed
         **{name: protocol[name] for name in ("within_groups",) if name in protocol},
         "subset": subset,
         **({"classes": _num_classes(tasks, protocol)} if protocol["way"] is not None else {}),
+        **({"known_classes": True} if getattr(tasks, "image_names", None) is not None else {}),
         "batch_norm_mode": model.batch_norm_mode,
         "seed": seed,
         **({"presentations": presentations} if presentations else {}),

@@ -53,6 +53,46 @@ def test_own_subset_folders_are_kept(tmp_path):
     assert loaded["train"].images[:, 14, 14, 0].tolist() == [10, 11, 0, 1]
 
 
+def test_every_class_is_in_each_subset_with_images_of_its_own(tmp_path):
+    _write_classes(tmp_path, ["cat", "dog"], num_images=10)
+    _write_classes(tmp_path, ["owl"], num_images=5)
+    options = dict(root=tmp_path, split_by="images", split=(0.5, 0.25, 0.25))
+    with pytest.warns(UserWarning, match=r"1 class left out, of fewer than 6 images, 2 for each subset: owl \(5\)"):
+        loaded = {subset: image_folder.load(subset, **options) for subset in SUBSETS}
+    for subset, count in (("train", 5), ("validation", 2), ("test", 3), ("trainval", 7)):
+        assert loaded[subset].names == ("cat", "dog")
+        assert [len(rows) for rows in loaded[subset].members] == [count, count], subset
+    files = {subset: classes.image_names for subset, classes in loaded.items()}
+    parts = files["train"] + files["validation"] + files["test"]
+    assert sorted(parts) == sorted(f"{name}/{number}.png" for name in ("cat", "dog") for number in range(10))
+    assert sorted(files["trainval"]) == sorted(files["train"] + files["validation"])
+    # An image shows its number, and "dog" 10 more: the names are those of the pixels.
+    for classes in loaded.values():
+        expected = [10 * (name[:3] == "dog") + int(name[4]) for name in classes.image_names]
+        assert classes.images[:, 14, 14, 0].tolist() == expected
+    assert image_folder.load("test", **options).image_names == files["test"]
+    assert image_folder.load("test", **options, split_seed=1).image_names != files["test"]
+
+
+def test_six_images_are_enough_for_two_in_each_subset(tmp_path):
+    _write_classes(tmp_path, ["cat", "dog"], num_images=6)
+    for subset in ("train", "validation", "test"):
+        loaded = image_folder.load(subset, tmp_path, split_by="images", split=(0.9, 0.05, 0.05))
+        assert [len(rows) for rows in loaded.members] == [2, 2]
+
+
+def test_own_subset_folders_may_share_classes_with_split_by_images(tmp_path):
+    for subset, names in (("train", ["a", "b"]), ("val", ["a", "b"]), ("test", ["a", "c"])):
+        _write_classes(tmp_path / subset, names)
+    loaded = image_folder.load("test", tmp_path, split_by="images")
+    assert loaded.image_names == ("test/a/0.png", "test/a/1.png", "test/c/0.png", "test/c/1.png")
+    assert [len(rows) for rows in image_folder.load("trainval", tmp_path, split_by="images").members] == [4, 4]
+    with pytest.raises(ValueError, match="No class may be in two subsets .* unless `split_by` is 'images'"):
+        image_folder.load("test", tmp_path)
+    with pytest.raises(ValueError, match="`split_by` must be one of .*Received: split_by='files'"):
+        image_folder.load("test", tmp_path, split_by="files")
+
+
 def test_validation_folder_may_have_its_long_name(tmp_path):
     _write_classes(tmp_path / "train", ["a"])
     _write_classes(tmp_path / "validation", ["b"])

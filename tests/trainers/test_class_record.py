@@ -21,11 +21,11 @@ class Tasks:
         self.names = tuple(names)
 
 
-def write_classes(root, names):
+def write_classes(root, names, num_images=4):
     rng = np.random.default_rng(0)
     for name in names:
         (root / name).mkdir(parents=True, exist_ok=True)
-        for number in range(4):
+        for number in range(num_images):
             Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(root / name / f"{number}.png")
 
 
@@ -102,6 +102,28 @@ def test_evaluation_on_a_folder_with_another_class_is_refused(run_of_ten, tmp_pa
     protocols.evaluate_preset(tmp_path)
 
 
+def test_a_run_on_known_classes_keeps_to_its_images(tmp_path):
+    """Ten images of each of two classes: 6 train, 2 validate, 2 test; an image more deals the others out anew."""
+    root, folder = tmp_path / "data", tmp_path / "run"
+    write_classes(root, ["cat", "dog"], num_images=10)
+    config = make_config(root)
+    config["dataset"]["options"]["split_by"] = "images"
+    for part in (config["train"], config["validation"], config["evaluation"]["protocols"]["2way"]):
+        part["query"] = 1
+    loop.train(config, str(folder), tf.distribute.get_strategy(), "the command")
+    names = json.loads((folder / "classes.json").read_text())
+    assert {subset: len(of_subset) for subset, of_subset in names.items()} == {"train": 12, "validation": 4, "test": 4}
+    assert sorted(sum(names.values(), [])) == sorted(f"{c}/{n}.png" for c in ("cat", "dog") for n in range(10))
+    (result,), _ = protocols.evaluate_preset(folder)
+    assert result["known_classes"] and result["classes"] == 2
+    write_classes(root, ["dog"], num_images=11)
+    now_tested = builder.build_tasks(config["dataset"], "test").image_names
+    trained_on = [name for name in now_tested if name in names["train"]]
+    assert trained_on, "the case is no leak"
+    with pytest.raises(ValueError, match=f"of these then in 'train': {', '.join(map(repr, trained_on))}"):
+        protocols.evaluate_preset(folder)
+
+
 def test_weights_without_a_checkpoint_keep_their_classes(run_of_ten, tmp_path):
     """As a process leaves them that was killed between its first validation and its first checkpoint."""
     _, folder = run_of_ten
@@ -166,7 +188,7 @@ def test_many_classes_are_recorded_by_hashes_that_still_tell_names(tmp_path):
     message = "Received: 'letter7', 'new' not among them; of these then in 'train': 'letter7'"
     with pytest.raises(ValueError, match=f"must be the 300 .*{re.escape(message)}$"):
         class_record.check_preset(tmp_path, "test", Tasks(changed))
-    with pytest.raises(ValueError, match="Received: 299 classes$"):
+    with pytest.raises(ValueError, match="Received: 299 of them$"):
         class_record.check_preset(tmp_path, "test", Tasks(names["test"][1:]))
     with pytest.raises(ValueError, match="'x0', 'x1', 'x2', 'x3', 'x4' and 5 others not among them$"):
         class_record.check_preset(tmp_path, "test", Tasks([*names["test"], *(f"x{number}" for number in range(10))]))

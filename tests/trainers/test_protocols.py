@@ -113,6 +113,9 @@ def test_an_interval_says_how_few_classes_it_comes_from():
     assert describe_protocol(few) == "5-way 1-shot, 1 query per class, 1000 test episodes of 6 classes; seed 0"
     assert few_classes_remark([few, enough]).startswith("The episodes come from 6 classes only: the interval covers")
     assert few_classes_remark([result, enough]) == ""
+    known = {**few, "known_classes": True}
+    assert "1000 test episodes of 6 known classes, those of training; seed 0" in describe_protocol(known)
+    assert few_classes_remark([known]).startswith("The classes are those of training")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 
 from zoo.datasets.image_files import EXTENSIONS, files_below, image_files, read_image, subfolders
+from zoo.datasets.image_split import BY, deal_images
 from zoo.datasets.image_table import read_table
 from zoo.datasets.messages import counted, listed, warn_once
 from zoo.datasets.options import check_bool, check_int
@@ -31,6 +32,7 @@ def load(
     split_seed=0,
     distortions=False,
     on_error="raise",
+    split_by="classes",
 ):
     """The classes of a folder, each a folder of PNG, JPEG, GIF, BMP or WEBP images; or those of a CSV file.
 
@@ -38,6 +40,10 @@ def load(
     "val", "valid", "testing", in any case), these hold the class folders. Else `root` holds the class folders themselves,
     and `split` deals the classes out, drawn by `split_seed`; each subset gets at least one. No class is in two subsets. A
     class is also called "train" where a folder of that name holds images and stands beside others.
+
+    With `split_by` "images" every class is in each subset, with other images of it: `split` deals out the images of each
+    class; or the folders of the subsets hold class folders of the same names. What a model reaches there says how well it
+    knows these classes on new pictures, and nothing of new classes.
 
     A CSV file in place of the folder has the columns file (relative to its own folder), label and, where the subsets are
     given, split.
@@ -56,13 +62,14 @@ def load(
         image_size: side in pixels.
         channels: 1 (grey) or 3 (RGB).
         invert: whether the images are dark ink on light paper, to turn into ink 1 and paper 0; False for photographs.
-        split: fractions of the classes for train, validation and test, positive and of sum 1. Unused where `root` has
+        split: fractions of the classes (of the images of each class, where `split_by` says so) for train, validation and test, positive and of sum 1. Unused where `root` has
             folders of subsets.
         split_seed: int of at least 0.
         distortions: whether episodes show each image under a random affine transform, see `zoo.datasets.distortion`;
             meant for ink on paper, since what comes from outside of an image is 0.
         on_error: "raise" names the first file that cannot be read and counts the others; "skip" leaves them out, with a
             warning that names a few.
+        split_by: "classes" or "images", what the subsets share out.
 
     Returns:
         ImageClasses named after their folders, images uint8 [N, image_size, image_size, channels].
@@ -82,8 +89,8 @@ def load(
     """
     wanted = parts_of(subset)
     root = _checked_root(root)
-    _check_options(image_size, channels, invert, split_seed, distortions, on_error)
-    classes = _classes_of(root, wanted, split, split_seed)
+    _check_options(image_size, channels, invert, split_seed, distortions, on_error, split_by)
+    classes = _classes_of(root, wanted, split, split_seed, split_by)
     pixels = _read(
         [file for files in classes.values() for file in files],
         root if root.is_dir() else root.parent,
@@ -100,6 +107,8 @@ def load(
     labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
     images = np.stack([pixels[file] for files in classes.values() for file in files])
     loaded = ImageClasses.from_labels(images, labels, list(classes))
+    if split_by == "images":
+        loaded = loaded.with_image_names(_names_of(classes, root))
     return loaded.with_distortions() if distortions else loaded
 
 
@@ -114,7 +123,13 @@ def _checked_root(root):
     return root
 
 
-def _check_options(image_size, channels, invert, split_seed, distortions, on_error):
+def _names_of(classes, root):
+    """The path of each image in the folder, or in that of the CSV file."""
+    folder = root if root.is_dir() else root.parent
+    return [pathlib.Path(os.path.relpath(file, folder)).as_posix() for files in classes.values() for file in files]
+
+
+def _check_options(image_size, channels, invert, split_seed, distortions, on_error, split_by):
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
     check_int("image_size", image_size, 1)
@@ -123,25 +138,31 @@ def _check_options(image_size, channels, invert, split_seed, distortions, on_err
     check_bool("distortions", distortions)
     if on_error not in ON_ERROR:
         raise ValueError(f"`on_error` must be one of {ON_ERROR}. Received: on_error={on_error!r}")
+    if split_by not in BY:
+        raise ValueError(f"`split_by` must be one of {BY}. Received: split_by={split_by!r}")
 
 
-def _classes_of(root, wanted, split, split_seed):
+def _classes_of(root, wanted, split, split_seed, split_by):
     """{class: its files} of the wanted subsets, sorted."""
     make_parts = _parts_of_folder if root.is_dir() else _parts_of_table
-    parts = make_parts(root, split, split_seed)
+    parts = make_parts(root, split, split_seed, split_by == "images")
     for part in wanted:
         if part not in parts:
             raise ValueError(
                 f"{root} must have the subset {part!r}, called {' or '.join(_FOLDERS[part])}. Received: {listed(parts)}"
             )
-    return dict(sorted((name, files) for part in wanted for name, files in parts[part].items()))
+    names = sorted({name for part in wanted for name in parts[part]})
+    return {name: sorted(file for part in wanted for file in parts[part].get(name, ())) for name in names}
 
 
-def _parts_of_folder(root, split, split_seed):
+def _parts_of_folder(root, split, split_seed, by_images):
     """{subset: {class: its files}} of the subsets that are there."""
     of_subsets = _subset_folders(root)
     if of_subsets:
-        folders = _own_subsets(root, of_subsets)
+        folders = _own_subsets(root, of_subsets, by_images)
+    elif by_images:
+        files = _scan(root, {"all": _class_folders(root)})
+        return deal_images(root, {folder.name: of_class for folder, of_class in files.items()}, split, split_seed)
     else:
         of_classes = {folder.name: folder for folder in _class_folders(root)}
         dealt = _deal(root, sorted(of_classes), split, split_seed)
@@ -150,9 +171,15 @@ def _parts_of_folder(root, split, split_seed):
     return {part: {folder.name: files[folder] for folder in chosen} for part, chosen in folders.items()}
 
 
-def _parts_of_table(path, split, split_seed):
+def _parts_of_table(path, split, split_seed, by_images):
     """{subset: {class: its files}} of a CSV file."""
     files, subsets = read_table(path, _subset_called)
+    if by_images and subsets is not None:
+        raise ValueError(
+            f"{path} must be without the column split where `split_by` is 'images'. Received: file, label, split"
+        )
+    if by_images:
+        return deal_images(path, files, split, split_seed)
     if subsets is None:
         dealt = _deal(path, list(files), split, split_seed)
     else:
@@ -211,7 +238,7 @@ def _without(paths, names):
     return [path.name for path in paths if path.name not in names]
 
 
-def _own_subsets(root, folders):
+def _own_subsets(root, folders, by_images):
     """Class folders by subset, of the subsets that are there."""
     parts, subset_of = {}, {}
     for part, present in folders.items():
@@ -220,9 +247,9 @@ def _own_subsets(root, folders):
             raise ValueError(f"{root} must have one folder for subset={part!r}. Received: {received}")
         parts[part] = _class_folders(present[0])
         for folder in parts[part]:
-            if folder.name in subset_of:
+            if folder.name in subset_of and not by_images:
                 raise ValueError(
-                    f"No class may be in two subsets of {root}. "
+                    f"No class may be in two subsets of {root} unless `split_by` is 'images'. "
                     f"Received: class {folder.name!r} in {subset_of[folder.name]!r} and {part!r}"
                 )
             subset_of[folder.name] = part
@@ -239,7 +266,7 @@ def _deal(root, names, split, split_seed):
     if count < 3:
         raise ValueError(
             f"{root} must have at least 3 class folders, one for each of train, validation and test. Received: "
-            f"{count} ({', '.join(names)})"
+            f"{count} ({', '.join(names)}); `split_by` 'images' puts every class into each, with other images"
         )
     num_train = min(max(round(split[0] * count), 1), count - 2)
     num_validation = min(max(round(split[1] * count), 1), count - num_train - 1)

@@ -25,6 +25,8 @@ class ImageClasses:
         quarter_turns: per class the rotation of its images, in counter-clockwise quarter turns.
         groups: per class the name of the group it belongs to, such as its alphabet; None where there are no groups.
         distorted: whether episodes show each image under an affine transform of its own, see `zoo.datasets.distortion`.
+        image_names: per image its file, where the subsets share out the images of the same classes; None where they share
+            out classes.
     """
 
     images: np.ndarray
@@ -33,6 +35,7 @@ class ImageClasses:
     quarter_turns: tuple
     groups: tuple | None = None
     distorted: bool = False
+    image_names: tuple | None = None
 
     @classmethod
     def from_labels(cls, images, labels, names, groups=None):
@@ -89,6 +92,10 @@ class ImageClasses:
     def with_distortions(self):
         """The same classes, whose images `episodes` shows under random affine transforms. The images stay shared."""
         return dataclasses.replace(self, distorted=True)
+
+    def with_image_names(self, names):
+        """The same classes, of a subset that shares them with others: `names` are those of its images, one each."""
+        return dataclasses.replace(self, image_names=tuple(names))
 
     def image(self, class_index, number):
         """One image of a class as float32 [H, W, C] from 0 to 1, never distorted."""
