@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import zoo
 from publishing import markdown
-from publishing.results import NOT_SHIPPED, card_link, format_result, is_transductive, leading_result
+from publishing.results import NOT_SHIPPED, card_link, format_result, is_transductive, leading_result, training_time
 from zoo.presets import loader
 
 _FIELD_WAY = 5  # task states are sized for a 5-way 1-shot task
@@ -39,7 +39,7 @@ def _outcome(folder, metadata):
     protocol = re.sub(r"(\d+)(way|shot|step)", r"\1-\2", result["protocol"].removesuffix("_transductive"))
     metric = "" if result["metric"] == "accuracy" else f" {result['metric'].replace('_', ' ')}"
     value = f"{format_result(result)}{metric}{mark}, {protocol.replace('_', ' ')}"
-    return [f"`{folder.name}`", value, f"{metadata['training']['seconds'] / 60:.0f} min"]
+    return [f"`{folder.name}`", value, training_time(metadata, digits=0)]
 
 
 def details_table(metadata_by_folder, document):
@@ -60,9 +60,8 @@ def _details(folder, metadata, document):
     config = config_path(metadata["command"])
     link = markdown.link(config.stem, config, document) if config.is_file() else f"`{config.name}`"
     transductive = f"{'yes' if model.transductive else 'no'} ({model.batch_norm_mode})"
-    training = f"{metadata['training']['seconds'] / 60:.1f} min"
     columns = [link, card_link(folder, metadata, document), transductive]
-    return [*columns, f"{state_size(model):,} numbers", training]
+    return [*columns, f"{state_size(model):,} numbers", training_time(metadata)]
 
 
 def _presets_of(name, metadata_by_folder):

@@ -97,12 +97,21 @@ def card_link(folder, metadata, document):
     return markdown.link(folder.name, folder / CARD_FILE, document) + remark
 
 
+def training_time(metadata, digits=1):
+    """Minutes of training; marked where it did not run on 2 CPU cores alone, as the documents say of all others."""
+    minutes = f"{metadata['training']['seconds'] / 60:.{digits}f} min"
+    machines = metadata["training"]["machine"].split("; then ")
+    if any("," in machine and not machine.endswith("no GPU") for machine in machines):
+        return f"{minutes} (GPU)"
+    others = [machine.partition(" ")[0] for machine in machines if not machine.startswith("2 CPU cores")]
+    return f"{minutes} ({others[0]} cores)" if others else minutes
+
+
 def presets_table(metadata_by_folder, document):
     """Every result of every preset as a Markdown table, protocol and training cost beside it."""
     rows = []
     for folder, metadata in metadata_by_folder.items():
-        cost = metadata["training"]
-        training = f"{cost['steps']:,} steps, {cost['seconds'] / 60:.1f} min"
+        training = f"{metadata['training']['steps']:,} steps, {training_time(metadata)}"
         card = card_link(folder, metadata, document)
         for result in metadata["results"]:
             value = f"**{format_result(result)}** {result['metric'].replace('_', ' ')}"

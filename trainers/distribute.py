@@ -1,6 +1,7 @@
 """tf.distribute, and the threads of one machine."""
 
 import os
+import platform
 
 import tensorflow as tf
 
@@ -12,6 +13,16 @@ def configure_threads(method):
     if method.one_thread_per_op:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count())
+
+
+def describe_machine():
+    """This machine in words: "2 CPU cores (x86_64), no GPU", or its GPUs by name."""
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    return f"{cores}, {' and '.join(gpus)}" if gpus else f"{cores}, no GPU"
 
 
 def make_strategy(name, num_virtual_cpus=0):

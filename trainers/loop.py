@@ -20,7 +20,7 @@ import zoo
 from publishing.results import format_result
 from trainers import builder, class_record
 from trainers.checks import check_run
-from trainers.distribute import distribute_episodes, is_chief, run_steps
+from trainers.distribute import describe_machine, distribute_episodes, is_chief, run_steps
 from trainers.learning_curve import plot_learning_curve
 from trainers.workdir import Workdir
 from zoo.core.metrics import lower_is_better
@@ -125,6 +125,7 @@ def _continue_run(files, trainer, config, command):
             f"Received: {outer['num_steps']}"
         )
     metadata["config"] = config
+    metadata["machines"] = list(dict.fromkeys([*metadata.get("machines", []), describe_machine()]))
     if done and outer["num_steps"] != before["num_steps"]:
         earlier = [part for part in metadata.get("continued", []) if part["step"] < done]
         metadata["continued"] = [*earlier, {"step": done, "command": command}]

@@ -1,14 +1,12 @@
 """Results of a trained model by the protocols of its config, each with its interval over test episodes."""
 
-import os
-import platform
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from publishing.results import format_count
 from trainers import builder, checks, class_record
+from trainers.distribute import describe_machine
 from trainers.workdir import read_metrics
 from zoo.core.metrics import lower_is_better
 from zoo.model_based.presentation_accuracy import PresentationAccuracy
@@ -122,7 +120,8 @@ def _num_classes(tasks, protocol):
 
 
 def training_cost(workdir):
-    """What the training run took, from its metrics: steps, step of the kept weights, seconds, machine."""
+    """What the training run took: steps, step of the kept weights, seconds, and the machines that it ran on, in their order."""
+    machines = preset_metadata(workdir).get("machines") or [describe_machine()]  # older runs do not tell
     records = read_metrics(workdir)
     trained = [record for record in records if "loss" in record]
     validated = [record for record in records if "validation_loss" in record]
@@ -132,9 +131,7 @@ def training_cost(workdir):
         "steps": trained[-1]["step"],
         "kept_step": best["step"],
         "seconds": round(max(trained[-1]["seconds"], validated[-1]["seconds"]), 1),
-        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU"
-        if not tf.config.list_physical_devices("GPU")
-        else f"{len(tf.config.list_physical_devices('GPU'))} GPUs",
+        "machine": "; then ".join(machines),
         "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}",
     }
 

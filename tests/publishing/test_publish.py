@@ -45,6 +45,19 @@ def test_a_published_run_is_a_preset_of_its_weights(workdir, tmp_path):
     assert "90.00 ± 1.00 %" in (tmp_path / "preset" / loader.CARD_FILE).read_text()
 
 
+@pytest.mark.parametrize(
+    "machine, text",
+    [
+        ("2 CPU cores (x86_64), no GPU", "1.5 min"),
+        ("16 CPU cores (x86_64), no GPU", "1.5 min (16 cores)"),
+        ("16 CPU cores (x86_64), NVIDIA H100", "1.5 min (GPU)"),
+        ("2 CPU cores (x86_64), no GPU; then 8 CPU cores (x86_64), no GPU", "1.5 min (8 cores)"),
+    ],
+)
+def test_training_elsewhere_than_on_two_cores_is_marked(machine, text):
+    assert results.training_time({"training": {"seconds": 90, "machine": machine}}) == text
+
+
 def test_a_card_stands_in_the_tables_without_weights(workdir, tmp_path):
     folder = tmp_path / "card"
     preset_files.publish(workdir, folder, with_weights=False)

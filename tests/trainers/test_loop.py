@@ -189,6 +189,14 @@ def test_a_finished_run_goes_on_when_more_steps_are_asked_for(schedule, text, ne
     assert workdir.read_metrics(tmp_path) == records
 
 
+def test_a_card_names_every_machine_that_a_run_ran_on(tmp_path, monkeypatch):
+    machines = ["2 CPU cores (x86_64), no GPU", "16 CPU cores (x86_64), no GPU", "16 CPU cores (x86_64), no GPU"]
+    for number, machine in enumerate(machines, start=1):
+        monkeypatch.setattr(loop, "describe_machine", lambda machine=machine: machine)
+        train(make_config("MAML", schedule="constant", num_steps=4 * number), tmp_path)
+    assert protocols.training_cost(tmp_path)["machine"] == "; then ".join(machines[:2])
+
+
 def test_results_go_when_the_weights_they_were_measured_on_go(tmp_path, monkeypatch):
     train(make_config(num_steps=4), tmp_path)
     results, tasks = protocols.evaluate_preset(tmp_path)
