@@ -76,3 +76,40 @@ def get_label_stream_omniglot_config():
     config.evaluation.tasks = 20
     config.evaluation.protocols = {"5way_10shot": {"way": 5, "shot": 10, "query": 1, "overrides": {}}}
     return config
+
+
+def get_mini_imagenet_config():
+    """`get_config` on miniImageNet, 5-way with 15 queries: Ravi and Larochelle's 64, 16 and 20 classes, cropped and flipped in training."""
+    config = get_config()
+    config.dataset = {
+        "name": "tfds",
+        "options": {"name": "mini_imagenet"},
+        "train_options": {"augmentation": {"crop_padding": 8, "flip": True}},
+    }
+    config.model.backbone = "conv4"
+    config.model.backbone_options = {"input_shape": (84, 84, 3), "filters": 64}
+    config.outer.schedule = "cosine"
+    config.validation.episodes = 400
+    config.evaluation.episodes = 600
+    config.evaluation.protocols = {
+        "5way_1shot": {"way": 5, "shot": 1, "query": 15, "overrides": {}},
+        "5way_5shot": {"way": 5, "shot": 5, "query": 15, "overrides": {}},
+    }
+    return config
+
+
+def get_pretraining_mini_imagenet_config():
+    """A classifier of the 64 training classes of miniImageNet, validated as SimpleShot: for `trainers.pretrain`."""
+    config = get_mini_imagenet_config()
+    # one training step: a batch of so many images; head: linear or cosine
+    config.train = {"batch": 128, "head": "linear"}
+    config.model.method = "SimpleShot"
+    config.model.options = {"transform": "cl2n"}
+    config.outer.optimizer = "adamw"
+    config.outer.optimizer_options = {"weight_decay": 1e-3}
+    config.outer.learning_rate = 2e-3
+    config.outer.num_steps = 15000
+    config.validation.every = 600
+    config.log_every = 100
+    config.checkpoint_every = 600
+    return config

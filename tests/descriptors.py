@@ -91,6 +91,14 @@ METHODS = [
         trains_on_padding=True,
     ),
     Method(
+        "simple_shot",
+        lambda: zoo.SimpleShot(_backbone(), way=WAY),
+        transductive=False,
+        variable_way=True,
+        state={"prototypes": (WAY, 4), "class_counts": (WAY,)},
+        trains_on_padding=True,
+    ),
+    Method(
         "matching_network",
         lambda: zoo.MatchingNetwork(_backbone(), way=WAY),
         transductive=False,

@@ -18,17 +18,28 @@ _COUNTS = (
 _PROTOCOL_FIELDS = ("way", "shot", "query", "overrides")
 
 
-def check_run(config, model, tasks):
+def check_kind(config, binary):
+    """Raises ValueError where a config is one of the other binary: `train` counts tasks, `pretrain` images."""
+    meant = "trainers.pretrain" if "batch" in config["train"] else "trainers.train"
+    if meant != binary:
+        raise ValueError(
+            f"`config.train` of {binary} must have {'`batch`' if binary == 'trainers.pretrain' else '`tasks`'}. "
+            f"Received: {config['train']}, a config of python -m {meant}"
+        )
+
+
+def check_run(config, model, tasks, streams=("train", "validation")):
     """Raises ValueError, with the field of the config, where the parts of a config do not fit each other.
 
     Args:
         config: plain data, see configs/common.py.
         model: the model of the config.
         tasks: {subset: its tasks} for "train", "validation" and "test".
+        streams: those of "train" and "validation" that draw episodes.
     """
     _check_fields(config)
     check_input_shape(model, tasks["train"], config)
-    for stream in ("train", "validation"):
+    for stream in streams:
         check_protocol(f"config.{stream}", config[stream], config[stream]["tasks"], model, tasks[stream], stream)
     part = config["evaluation"]
     check_num_episodes("config.evaluation.episodes", part["episodes"], part["tasks"])

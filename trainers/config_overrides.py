@@ -1,10 +1,12 @@
-"""Errors of `--config` and `--config.field=value` that say what was expected."""
+"""`--config` and `--config.field=value`: errors that say what was expected, and the command that repeats a run."""
 
+import pathlib
 import re
+import shlex
 import sys
 
 from absl import flags
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_flags
 
 
 def parse_flags(argv):
@@ -40,3 +42,12 @@ def check_field(config, field):
         if part not in config:
             sys.exit(f"error: --config.{field}: the fields of `{name}` are {sorted(config)}. Received: {part!r}")
         name, config = f"{name}.{part}", config[part]
+
+
+def repeating_command(module):
+    """The command that repeats this run, quoted for a shell: the same config and changes, in a workdir named after the config."""
+    flag = flags.FLAGS["config"]
+    path, here = pathlib.Path(config_flags.get_config_filename(flag)).resolve(), pathlib.Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    changes = [f"--config.{field}={value}" for field, value in config_flags.get_override_values(flag).items()]
+    return shlex.join(["python", "-m", module, f"--config={shown}", f"--workdir=runs/{path.stem}", *changes])

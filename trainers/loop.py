@@ -30,7 +30,7 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the workdir is as its last checkpoint left it."""
 
 
-def train(config, workdir, strategy, command=""):
+def train(config, workdir, strategy, command="", make_trainer=None):
     """Trains a model, or goes on where an interrupted run of the same config stopped.
 
     Args:
@@ -38,6 +38,7 @@ def train(config, workdir, strategy, command=""):
         workdir: folder of the run.
         strategy: a tf.distribute strategy.
         command: what to tell people who want to repeat the run; kept in the model's card.
+        make_trainer: function (config, strategy) -> a `Trainer`, which says what a step is; `Trainer` when None.
 
     Raises:
         ValueError: for a config that cannot be built, or a workdir that cannot be used.
@@ -45,7 +46,7 @@ def train(config, workdir, strategy, command=""):
     """
     files = Workdir(workdir, config, writes=is_chief(strategy))
     with files.locked():
-        trainer = Trainer(config, strategy)
+        trainer = (make_trainer or Trainer)(config, strategy)
         manager = files.checkpointer(**trainer.checkpointed)
         if trainer.steps_done or files.has_weights:
             class_record.check_run(files.path, trainer.class_names)
@@ -79,7 +80,7 @@ def _run_to_the_end(files, trainer, manager, config):
                 with _writing(files, manager):
                     files.record(logs)
                     if best:
-                        files.keep_weights(trainer.model)
+                        trainer.keep_weights(files)
                 if files.writes:
                     progress.write(_validation_line(logs, trainer.metric, best))
             if _is_due(config["checkpoint_every"], trainer.steps_done, num_steps) and files.writes:
@@ -170,17 +171,15 @@ class Trainer:
         self.config, self.strategy = config, strategy
         tasks = {subset: builder.build_tasks(config["dataset"], subset) for subset in builder.SUBSETS}
         self.class_names = class_record.names_by_subset(tasks)
-        self._validation_tasks, train_tasks = tasks["validation"], tasks["train"]
+        self._train_tasks, self._validation_tasks = tasks["train"], tasks["validation"]
         with strategy.scope():
             self.model = builder.build_model(config)
-            self.model.compile(optimizer=builder.build_optimizer(config["outer"]))
-            self.model.optimizer.build(self.model.trainable_variables)
+            self._compile()
         self.metric = self.model.episode_metric.name
-        check_run(config, self.model, tasks)
+        self._check(tasks)
         self._step = tf.Variable(0, dtype=tf.int64)
         self._best = tf.Variable(float("nan"))
         self._seconds = tf.Variable(0.0, dtype=tf.float64)
-        self._make_train_iterator = lambda: self._iterator(train_tasks, "train", self.steps_done)
         self._train_iterator = None
         self._run = {
             step: tf.function(
@@ -188,6 +187,15 @@ class Trainer:
             )
             for step in (self.model.train_step, self.model.test_step)
         }
+
+    def _compile(self):
+        """Gives the model what it trains with; called in the strategy's scope."""
+        self.model.compile(optimizer=builder.build_optimizer(self.config["outer"]))
+        self.model.optimizer.build(self.model.trainable_variables)
+
+    def _check(self, tasks):
+        """Raises ValueError where config, model and {subset: tasks} do not fit each other."""
+        check_run(self.config, self.model, tasks)
 
     @property
     def checkpointed(self):
@@ -208,7 +216,7 @@ class Trainer:
         """Trains up to step `stop`; the mean loss and metric of these steps, as a dict."""
         start = time.perf_counter()
         if self._train_iterator is None:
-            self._train_iterator = self._make_train_iterator()
+            self._train_iterator = self._iterator(self._train_tasks, "train", self.steps_done)
         logs = self._run_steps(self.model.train_step, self._train_iterator, stop - self.steps_done)
         self._step.assign(stop)
         self._seconds.assign_add(time.perf_counter() - start)
@@ -232,6 +240,10 @@ class Trainer:
         if better:
             self._best.assign(value)
         return better
+
+    def keep_weights(self, files):
+        """Writes what a run is for, the best so far, into its `Workdir`."""
+        files.keep_weights(self.model)
 
     def _run_steps(self, step, iterator, num_steps):
         for metric in self.model.metrics:

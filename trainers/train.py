@@ -3,7 +3,6 @@
 python -m trainers.train --config=configs/NAME.py --workdir=DIR [--config.outer.learning_rate=...]
 """
 
-import pathlib
 import shlex
 import sys
 
@@ -11,7 +10,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from commands import launcher, sources
-from trainers.config_overrides import parse_flags
+from trainers.config_overrides import parse_flags, repeating_command
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file; its fields are flags: --config.outer.num_steps=100."
@@ -23,25 +22,17 @@ _VIRTUAL_CPUS = flags.DEFINE_integer(
 )
 
 
-def _command():
-    """The command that repeats this run, quoted for a shell: the same config and changes, in a workdir named after the config."""
-    flag = flags.FLAGS["config"]
-    path, here = pathlib.Path(config_flags.get_config_filename(flag)).resolve(), pathlib.Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else path
-    changes = [f"--config.{field}={value}" for field, value in config_flags.get_override_values(flag).items()]
-    return shlex.join(["python", "-m", "trainers.train", f"--config={shown}", f"--workdir=runs/{path.stem}", *changes])
-
-
 def main():
     sources.check_output_folder(_WORKDIR.value, "--workdir")
     with launcher.imports():
-        from trainers import builder, distribute, loop
+        from trainers import builder, checks, distribute, loop
 
     config = builder.to_dict(_CONFIG.value)
+    checks.check_kind(config, "trainers.train")
     try:
         distribute.configure_threads(builder.method_class(config))
         strategy = distribute.make_strategy(_STRATEGY.value, _VIRTUAL_CPUS.value)
-        loop.train(config, _WORKDIR.value, strategy, _command())
+        loop.train(config, _WORKDIR.value, strategy, repeating_command("trainers.train"))
     except loop.TrainingError as error:
         sys.exit(f"error: {error}")
     print(f"trained: {_WORKDIR.value}")

@@ -10,6 +10,7 @@ from zoo.metric_based.matching_network import MatchingNetwork
 from zoo.metric_based.prototypical_network import PrototypicalNetwork
 from zoo.metric_based.relation_network import RelationNetwork
 from zoo.metric_based.siamese_network import SiameseNetwork
+from zoo.metric_based.simple_shot import SimpleShot
 from zoo.model_based.lstm_baseline import LSTMBaseline
 from zoo.model_based.mann import MANN
 from zoo.model_based.meta_network import MetaNetwork
@@ -30,6 +31,7 @@ METHODS = {
         FullContextMatchingNetwork,
         RelationNetwork,
         PrototypicalNetwork,
+        SimpleShot,
         MANN,
         LSTMBaseline,
         MetaNetwork,

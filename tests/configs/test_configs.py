@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from trainers import builder, loop, protocols
+from trainers import base_classifier, builder, loop, protocols
 from zoo.datasets.sampler import ImageClasses
 
 CONFIGS = sorted(path.stem for path in pathlib.Path("configs").glob("*.py") if path.stem not in ("__init__", "common"))
@@ -21,8 +21,8 @@ def stand_in(dataset, subset):
     """Random images of the config's size where its data may be missing; the sampler and all else is real."""
     if dataset["name"] == "sinusoid":
         return zoo.datasets.load("sinusoid", subset)
-    size = dataset["options"]["image_size"]
-    images = np.random.default_rng(0).integers(0, 256, (60 * 20, size, size, 1), dtype=np.uint8)
+    height, channels = (84, 3) if dataset["name"] == "tfds" else (dataset["options"]["image_size"], 1)
+    images = np.random.default_rng(0).integers(0, 256, (60 * 20, height, height, channels), dtype=np.uint8)
     names = [str(number) for number in range(60)]
     classes = ImageClasses.from_labels(images, np.repeat(np.arange(60), 20), names, groups=["letters"] * 60)
     options = dataset["train_options"] if subset == "train" else {}
@@ -33,8 +33,12 @@ def stand_in(dataset, subset):
 def test_config_takes_a_step(name, monkeypatch):
     monkeypatch.setattr(builder, "build_tasks", stand_in)
     config = builder.to_dict(importlib.import_module(f"configs.{name}").get_config())
-    config["train"]["tasks"] = 1  # all else is the config's
-    trainer = loop.Trainer(config, tf.distribute.get_strategy())
+    if "batch" in config["train"]:
+        config["train"]["batch"] = 2
+        trainer = base_classifier.Pretrainer(config, tf.distribute.get_strategy())
+    else:
+        config["train"]["tasks"] = 1  # all else is the config's
+        trainer = loop.Trainer(config, tf.distribute.get_strategy())
     before = [variable.numpy() for variable in trainer.model.trainable_variables]
     logs = trainer.train_until(1)
     assert np.isfinite(logs["loss"]) and logs["step"] == 1
@@ -44,7 +48,8 @@ def test_config_takes_a_step(name, monkeypatch):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_docstring_names_paper_cost_command_and_number(name):
     docstring = importlib.import_module(f"configs.{name}").__doc__
-    for part in ("Paper:", "Cost:", f"python -m trainers.train --config=configs/{name}.py", "To reach:"):
+    binary = "pretrain" if name.startswith("pretrain_") else "train"
+    for part in ("Paper:", "Cost:", f"python -m trainers.{binary} --config=configs/{name}.py", "To reach:"):
         assert part in docstring, part
 
 

@@ -1,0 +1,115 @@
+"""Pretraining in this process, on small classes made here."""
+
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from configs import common
+from tests.trainers.small_runs import final_weights, make_config, small_classes, train  # noqa: F401
+from trainers import builder, checks, loop, protocols
+from trainers.base_classifier import BACKBONE_FILE, Pretrainer
+from trainers.labelled import labelled_batches
+from trainers.workdir import read_metrics
+
+
+def pretraining_config(**outer):
+    """Twelve steps of ten images of the 80 of `small_classes`, as plain data."""
+    config = common.get_pretraining_mini_imagenet_config()
+    small = make_config(**outer)
+    for name in ("dataset", "validation", "evaluation", "log_every", "checkpoint_every"):
+        config[name] = small[name]
+    config.train.batch = 10
+    config.model.backbone_options = {"input_shape": (16, 16, 1), "filters": 4}
+    config.outer.update({"num_steps": 12, **outer})
+    return builder.to_dict(config)
+
+
+def pretrain(config, folder):
+    loop.train(config, str(folder), tf.distribute.get_strategy(), "the command", Pretrainer)
+
+
+def test_a_run_is_a_model_with_the_mean_of_its_training_classes_and_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+    config = pretraining_config(learning_rate=0.02)
+    pretrain(config, tmp_path / "straight")
+
+    class Killed(BaseException):
+        pass
+
+    original = Pretrainer.train_until
+
+    def train_until(self, stop):
+        if stop == 12:
+            raise Killed
+        return original(self, stop)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pretrainer, "train_until", train_until)
+        with pytest.raises(Killed):
+            pretrain(config, tmp_path / "killed")
+    pretrain(config, tmp_path / "killed")
+    straight, killed = (final_weights(tmp_path / name) for name in ("straight", "killed"))
+    assert [value.shape for value in straight.values()].count((4, 10)) == 3  # the head's kernel and its two moments
+    for name, value in straight.items():
+        np.testing.assert_array_equal(killed[name], value, err_msg=name)
+
+    losses = [record["loss"] for record in read_metrics(tmp_path / "straight") if "loss" in record]
+    assert losses[-1] < 0.9 * losses[0]
+    model = zoo.from_preset(tmp_path / "straight")
+    classes = zoo.datasets.load("patterns")
+    features = model.backbone.predict(classes.images / np.float32(255), verbose=0)
+    np.testing.assert_allclose(model.base_mean, features.mean(axis=0), rtol=1e-4)
+    backbone = builder.build_model(config).backbone
+    backbone.load_weights(tmp_path / "straight" / BACKBONE_FILE)
+    np.testing.assert_allclose(
+        backbone.predict(classes.images / np.float32(255), verbose=0), features, rtol=1e-4, atol=1e-6
+    )
+    (result,), _ = protocols.evaluate_preset(tmp_path / "straight")
+    assert result["episodes"] == 10 and result["batch_norm_mode"] == "running"
+    assert protocols.training_cost(tmp_path / "straight")["steps"] == 12
+
+
+def test_a_pass_shows_every_image_once_and_any_batch_can_be_the_first():
+    classes = zoo.datasets.load("patterns")
+    batches = [(x.numpy(), y.numpy()) for x, y in labelled_batches(classes, 30, seed=3).take(16)]
+    of_image = {image.tobytes(): row for row, image in enumerate(classes.images)}
+    rows = np.array([of_image[np.rint(255 * image).astype(np.uint8).tobytes()] for x, _ in batches for image in x])
+    labels = np.concatenate([y for _, y in batches])
+    np.testing.assert_array_equal(labels, rows // 8)
+    for start in range(0, 480, 80):
+        assert sorted(rows[start : start + 80]) == list(range(80))
+    assert (rows[:80] != rows[80:160]).any()
+    x, y = next(iter(labelled_batches(classes, 30, seed=3, start=5)))
+    np.testing.assert_array_equal(x, batches[5][0])
+    np.testing.assert_array_equal(y, batches[5][1])
+    assert (next(iter(labelled_batches(classes, 30, seed=4)))[1] != batches[0][1]).any()
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("train", {"batch": 10, "head": "round"}, "`config.train.head` must be one of .* Received: 'round'"),
+        ("train", {"batch": 0, "head": "linear"}, "`config.train.batch` must be an int of at least 1. Received: 0"),
+        ("train", {"way": 5, "tasks": 1}, "must have `batch`. .*a config of python -m trainers.train"),
+        (
+            "model",
+            {**make_config("MAML")["model"]},
+            "`config.model.method` must be one without trained weights but those of its backbone.*Received: MAML",
+        ),
+    ],
+)
+def test_a_config_that_cannot_be_pretrained_is_refused(field, value, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        pretrain({**pretraining_config(), field: value}, tmp_path)
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_config_of_pretraining_is_refused_by_the_other_binary():
+    with pytest.raises(ValueError, match="must have `tasks`. .*a config of python -m trainers.pretrain"):
+        checks.check_kind(pretraining_config(), "trainers.train")
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))

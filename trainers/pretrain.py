@@ -1,0 +1,52 @@
+"""Trains a plain classifier of the training classes, for few-shot methods to start from.
+
+python -m trainers.pretrain --config=configs/pretrain_NAME.py --workdir=DIR [--config.outer.num_steps=...]
+
+The folder is a training run like others, of a method that needs no more than such a backbone: `trainers.evaluate` and all else
+read it. Beside its weights it has backbone.weights.h5, which other configs start from: `--config.model.backbone_weights=DIR`.
+"""
+
+import pathlib
+import shlex
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from commands import launcher, sources
+from trainers.config_overrides import parse_flags, repeating_command
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Config file; its fields are flags: --config.outer.num_steps=100."
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. An interrupted run there is continued.")
+_STRATEGY = flags.DEFINE_enum("strategy", "none", ("none", "mirrored"), "tf.distribute strategy.")
+_VIRTUAL_CPUS = flags.DEFINE_integer(
+    "num_virtual_cpus", 0, "Split the CPU into so many devices, to try --strategy=mirrored."
+)
+
+
+def main():
+    sources.check_output_folder(_WORKDIR.value, "--workdir")
+    with launcher.imports():
+        from trainers import base_classifier, builder, checks, distribute, loop
+
+    config = builder.to_dict(_CONFIG.value)
+    checks.check_kind(config, "trainers.pretrain")
+    try:
+        strategy = distribute.make_strategy(_STRATEGY.value, _VIRTUAL_CPUS.value)
+        command = repeating_command("trainers.pretrain")
+        loop.train(config, _WORKDIR.value, strategy, command, base_classifier.Pretrainer)
+    except loop.TrainingError as error:
+        sys.exit(f"error: {error}")
+    print(f"trained: {pathlib.Path(_WORKDIR.value, base_classifier.BACKBONE_FILE)}")
+    print(f"next: {shlex.join(['python', '-m', 'trainers.evaluate', f'--workdir={_WORKDIR.value}'])}")
+
+
+if __name__ == "__main__":
+    launcher.run(
+        main,
+        required=["config", "workdir"],
+        parse=parse_flags,
+        interrupted="interrupted: the same command continues from the last checkpoint",
+    )
