@@ -79,7 +79,7 @@ def get_label_stream_omniglot_config():
 
 
 def get_mini_imagenet_config():
-    """`get_config` on miniImageNet, 5-way with 15 queries: Ravi and Larochelle's 64, 16 and 20 classes, cropped and flipped in training."""
+    """`get_config` on miniImageNet, 5-way with 15 queries: Ravi and Larochelle's classes, cropped and flipped in training."""
     config = get_config()
     config.dataset = {
         "name": "tfds",
@@ -89,8 +89,9 @@ def get_mini_imagenet_config():
     config.model.backbone = "conv4"
     config.model.backbone_options = {"input_shape": (84, 84, 3), "filters": 64}
     config.outer.schedule = "cosine"
-    config.validation.episodes = 400
+    config.validation = {"way": 5, "shot": 1, "query": 15, "tasks": 4, "episodes": 300, "every": 500}
     config.evaluation.episodes = 600
+    config.evaluation.tasks = 4
     config.evaluation.protocols = {
         "5way_1shot": {"way": 5, "shot": 1, "query": 15, "overrides": {}},
         "5way_5shot": {"way": 5, "shot": 5, "query": 15, "overrides": {}},
@@ -109,7 +110,45 @@ def get_pretraining_mini_imagenet_config():
     config.outer.optimizer_options = {"weight_decay": 1e-3}
     config.outer.learning_rate = 2e-3
     config.outer.num_steps = 15000
-    config.validation.every = 600
+    config.validation.every = 1500
     config.log_every = 100
-    config.checkpoint_every = 600
+    config.checkpoint_every = 500
+    return config
+
+
+def get_gradient_mini_imagenet_config(shot):
+    """5-way miniImageNet as the papers of gradient adaptation set it: 32 filters, steps of 4 tasks (2 at 5 shots)."""
+    config = get_mini_imagenet_config()
+    config.train = {"way": 5, "shot": shot, "query": 15, "tasks": 4 if shot == 1 else 2}
+    config.model.backbone_options = {"input_shape": (84, 84, 3), "filters": 32, "statistics": "batch"}
+    config.model.backbone_weights = "runs/pretrain_mini_imagenet_32"
+    config.outer.learning_rate = 5e-4
+    config.validation.shot = shot
+    config.validation.every = 1000
+    protocol = {"way": 5, "shot": shot, "query": 15}
+    config.evaluation.protocols = {
+        f"5way_{shot}shot": {**protocol, "overrides": {}},
+        # As the papers test: all queries are normalized together.
+        f"5way_{shot}shot_transductive": {**protocol, "overrides": {"query_statistics": "queries"}},
+    }
+    return config
+
+
+def get_relation_mini_imagenet_config(shot):
+    """5-way miniImageNet for a Relation Network on the encoder of its paper."""
+    config = get_mini_imagenet_config()
+    config.train = {"way": 5, "shot": shot, "query": 15, "tasks": 2}
+    config.model.method = "RelationNetwork"
+    config.model.options = {"way": 5, "reduce": "mean", "loss": "cross_entropy", "padding": "valid"}
+    config.model.backbone = "relation_encoder"
+    config.model.backbone_weights = "runs/pretrain_mini_imagenet_relation"
+    config.outer.learning_rate = 5e-4
+    config.outer.num_steps = 8000
+    config.validation.shot = shot
+    protocol = {"way": 5, "shot": shot, "query": 15}
+    config.evaluation.protocols = {
+        f"5way_{shot}shot": {**protocol, "overrides": {}},
+        # As the authors test: all queries are normalized together.
+        f"5way_{shot}shot_transductive": {**protocol, "overrides": {"evaluation": "transductive"}},
+    }
     return config

@@ -1,4 +1,4 @@
-"""A classifier of the training classes of miniImageNet, Conv-4 with 32 filters: the start of the methods that adapt by gradients.
+"""A classifier of the training classes of miniImageNet, Conv-4 with 32 filters: where methods that adapt by gradients start.
 
 Paper: Wang, Chao, Weinberger, van der Maaten 2019, https://arxiv.org/abs/1911.04623; no figure for 32 filters.
 Differs from the paper: as configs/pretrain_mini_imagenet.py, and half of its filters.

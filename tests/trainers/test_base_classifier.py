@@ -84,14 +84,18 @@ def test_a_pass_shows_every_image_once_and_any_batch_can_be_the_first():
     x, y = next(iter(labelled_batches(classes, 30, seed=3, start=5)))
     np.testing.assert_array_equal(x, batches[5][0])
     np.testing.assert_array_equal(y, batches[5][1])
-    assert (next(iter(labelled_batches(classes, 30, seed=4)))[1] != batches[0][1]).any()
+    assert (next(iter(labelled_batches(classes, 30, seed=4)))[1].numpy() != batches[0][1]).any()
 
 
 @pytest.mark.parametrize(
     "field, value, message",
     [
         ("train", {"batch": 10, "head": "round"}, "`config.train.head` must be one of .* Received: 'round'"),
-        ("train", {"batch": 0, "head": "linear"}, "`config.train.batch` must be an int of at least 1. Received: 0"),
+        (
+            "train",
+            {"batch": 0, "head": "linear"},
+            "`config.train.batch` must be an int of at least 1. Received: config.train.batch=0",
+        ),
         ("train", {"way": 5, "tasks": 1}, "must have `batch`. .*a config of python -m trainers.train"),
         (
             "model",
