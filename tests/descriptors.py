@@ -99,6 +99,15 @@ METHODS = [
         trains_on_padding=True,
     ),
     Method(
+        "baseline_plus_plus",
+        # Steps that are long enough to tell in the tests, and few enough for them.
+        lambda: zoo.BaselinePlusPlus(_backbone(), way=WAY, num_steps=3, learning_rate=0.5),
+        transductive=False,
+        variable_way=True,
+        state={"class_weights": (WAY, 4), "scale": (), "class_counts": (WAY,)},
+        trains_on_padding=True,
+    ),
+    Method(
         "matching_network",
         lambda: zoo.MatchingNetwork(_backbone(), way=WAY),
         transductive=False,

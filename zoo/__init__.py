@@ -5,6 +5,7 @@ from zoo.core.batch_norm import BatchNorm
 from zoo.core.few_shot_model import FewShotModel
 from zoo.core.normalization import GroupNorm, LayerNorm
 from zoo.core.replace_normalization import replace_normalization
+from zoo.metric_based.baseline_plus_plus import BaselinePlusPlus
 from zoo.metric_based.full_context_matching_network import FullContextMatchingNetwork
 from zoo.metric_based.matching_network import MatchingNetwork
 from zoo.metric_based.prototypical_network import PrototypicalNetwork
@@ -32,6 +33,7 @@ METHODS = {
         RelationNetwork,
         PrototypicalNetwork,
         SimpleShot,
+        BaselinePlusPlus,
         MANN,
         LSTMBaseline,
         MetaNetwork,

@@ -48,7 +48,7 @@ def test_config_takes_a_step(name, monkeypatch):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_docstring_names_paper_cost_command_and_number(name):
     docstring = importlib.import_module(f"configs.{name}").__doc__
-    binary = "pretrain" if name.startswith("pretrain_") else "train"
+    binary = "pretrain" if "batch" in importlib.import_module(f"configs.{name}").get_config().train else "train"
     for part in ("Paper:", "Cost:", f"python -m trainers.{binary} --config=configs/{name}.py", "To reach:"):
         assert part in docstring, part
 
