@@ -8,6 +8,8 @@ def get_config():
     return ConfigDict(
         {
             "seed": 0,
+            # whether ways, shots, queries and batches are lowered to what the data can give, see trainers/fitting.py
+            "fit_counts": False,
             # name and options of zoo.datasets.load; train_options hold for the training subset only
             "dataset": {"name": "", "options": {}, "train_options": {}},
             # one training step: tasks episodes of way classes, shot support and query query images per class

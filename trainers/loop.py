@@ -21,6 +21,7 @@ from publishing.results import format_result
 from trainers import builder, class_record
 from trainers.checks import check_run
 from trainers.distribute import describe_machine, distribute_episodes, is_chief, run_steps
+from trainers.fitting import fit_counts
 from trainers.learning_curve import plot_learning_curve
 from trainers.workdir import Workdir
 from zoo.core.metrics import lower_is_better
@@ -50,6 +51,9 @@ def train(config, workdir, strategy, command="", make_trainer=None):
         manager = files.checkpointer(**trainer.checkpointed)
         if trainer.steps_done or files.has_weights:
             class_record.check_run(files.path, trainer.class_names)
+        config = trainer.config  # its counts may be fitted to the data; the folder is claimed by what was asked for
+        if trainer.fitted and files.writes:
+            print(trainer.fitted, flush=True)
         _continue_run(files, trainer, config, command)
         files.claim()
         files.drop_records_after(trainer.steps_done)
@@ -168,8 +172,9 @@ class Trainer:
     """Model, optimizer, episodes and compiled steps of one run."""
 
     def __init__(self, config, strategy):
-        self.config, self.strategy = config, strategy
         tasks = {subset: builder.build_tasks(config["dataset"], subset) for subset in builder.SUBSETS}
+        self.config, self.fitted = fit_counts(config, tasks)
+        self.strategy = strategy
         self.class_names = class_record.names_by_subset(tasks)
         self._train_tasks, self._validation_tasks = tasks["train"], tasks["validation"]
         with strategy.scope():
