@@ -15,6 +15,7 @@ import warnings
 from absl import app, flags
 from absl import logging as absl_logging
 
+from commands.calling import in_own_words
 from commands.terminal import printable
 
 INTERRUPTED = 130  # exit status of a process that Ctrl-C ended, as shells have it
@@ -38,6 +39,8 @@ def run(main, required=(), parse=None, interrupted="interrupted"):
     """
     for argument in sys.argv[1:]:
         if argument in _HELP:
+            binary = sys.modules["__main__"]
+            binary.__doc__ = in_own_words(binary.__doc__ or "")
             app.usage(shorthelp=_HELP[argument], writeto_stdout=True, exitcode=0)
     _silence_libraries()
     warnings.showwarning = _show_in_a_line

@@ -1,5 +1,6 @@
 """What flags name on disk, checked before anything slow is imported."""
 
+import difflib
 import pathlib
 
 from absl import app
@@ -7,6 +8,8 @@ from absl import app
 PRESETS = pathlib.Path("zoo", "presets")  # from the top of the repository
 CONFIG_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
 _PACKAGED = pathlib.Path(__file__).parents[1] / PRESETS
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"  # those that come with the package
+_NO_CONFIGS = ("__init__", "common")
 
 
 def chosen_source(workdir, preset):
@@ -49,6 +52,28 @@ def check_preset(name_or_folder):
         raise ValueError(
             f"Expected the name of a preset ({names}), or a folder with {CONFIG_FILE}. Received: --preset={name_or_folder}"
         )
+
+
+def find_config(name):
+    """The file of a config: a path that is there; or the name of a config that comes with the package, also as configs/NAME.py.
+
+    Raises:
+        ValueError: where there is neither, with the nearest names.
+    """
+    path = pathlib.Path(name).expanduser()
+    if (
+        path.is_file() or pathlib.Path(name.partition(":")[0]).is_file()
+    ):  # after a colon stands what its get_config takes
+        return path
+    packaged = {file.stem: file for file in sorted(CONFIGS.glob("*.py")) if file.stem not in _NO_CONFIGS}
+    if path.parent.name in ("", CONFIGS.name) and len(path.parts) <= 2 and path.suffix in ("", ".py"):
+        if path.stem in packaged:
+            return packaged[path.stem]
+    near = difflib.get_close_matches(path.stem, packaged, n=3, cutoff=0.4) or list(packaged)
+    raise ValueError(
+        f"`--config` must name a config file, or a config that comes with the package, such as {', '.join(near)}. "
+        f"Received: {name}"
+    )
 
 
 def check_output_folder(path, flag):

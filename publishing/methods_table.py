@@ -81,10 +81,10 @@ def _code_link(name, document):
 
 
 def config_path(command):
-    """The config file of a training command, as a path from where the command runs."""
+    """The config file of a training command, as a path from where the command runs; of a config's name, that in `configs`."""
     options = [argument.partition("=") for argument in shlex.split(command)]
     (path,) = [value for name, _, value in options if name == "--config"]
-    return pathlib.Path(path)
+    return pathlib.Path(path) if path.endswith(".py") else pathlib.Path("configs", f"{path}.py")
 
 
 def paper_link(method):

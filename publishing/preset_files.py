@@ -1,13 +1,13 @@
 """From an evaluated run to the files of a preset."""
 
 import pathlib
-import shlex
 import tempfile
 
 import h5py
 import numpy as np
 
 import zoo
+from commands.calling import command_line
 from publishing import card
 from publishing.results import NOT_SHIPPED
 from zoo.core.files import write_text
@@ -21,7 +21,7 @@ def publish(workdir, target, with_weights=True):
     source = loader.preset_folder(workdir)
     metadata = loader.preset_metadata(source)
     if not metadata.get("results"):
-        command = shlex.join(["python", "-m", "trainers.evaluate", f"--workdir={workdir}"])
+        command = command_line("trainers.evaluate", f"--workdir={workdir}")
         raise ValueError(f"{workdir} must have been evaluated: {command}")
     model = zoo.from_preset(source)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import zoo
+from commands import calling
 from publishing import documents
 
 README = pathlib.Path("README.md").read_text(encoding="utf-8")
@@ -81,6 +82,10 @@ def test_documented_modules_and_flags_exist():
             source = pathlib.Path(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
             for flag in re.findall(r"--(\w+)", arguments):
                 assert f'"{flag}"' in source, (path, module, flag)
+        for command, arguments in re.findall(r"^\s*metazoa (\w+)([^\n`]*)", text, re.MULTILINE):
+            source = pathlib.Path(*calling.MODULES[command].split(".")).with_suffix(".py").read_text(encoding="utf-8")
+            for flag in re.findall(r"--(\w+)", arguments):
+                assert f'"{flag}"' in source, (path, command, flag)
 
 
 def section(document, marker):

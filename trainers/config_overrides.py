@@ -2,18 +2,21 @@
 
 import pathlib
 import re
-import shlex
 import sys
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from commands import calling, sources
+
 
 def parse_flags(argv):
     """Parses the flags of a binary that has `--config`, for `launcher.run(main, parse=parse_flags)`.
 
-    A config file that is not there, and a field that its config does not have, end the binary with one line.
+    `--config` may be the name of a config that comes with the package. One that is not there, and a field that its config
+    does not have, end the binary with one line.
     """
+    argv = _with_files(argv)
     lines = "\n".join(argv)
     for field in re.findall(r"^--?config\.([\w.]+)", lines, re.MULTILINE):
         if (path := re.sub(r"\.(\d\w*)", r"['\1']", field)) != field:
@@ -33,6 +36,36 @@ def parse_flags(argv):
         raise
 
 
+def _with_files(argv):
+    """The arguments with the file of each `--config`. Exits where there is none."""
+    argv = list(argv)
+    for place, argument in enumerate(argv):
+        flag, equals, name = argument.partition("=")
+        if flag not in ("--config", "-config"):
+            continue
+        after = place + 1 < len(argv) and not equals
+        name = argv[place + 1] if after else name
+        if name:
+            try:
+                file = str(sources.find_config(name))
+            except ValueError as error:
+                sys.exit(f"error: {error}")
+            argv[place + after] = file if after else f"{flag}={file}"
+    return argv
+
+
+def repeating_command(module):
+    """The command that repeats this run, quoted for a shell: the same config and changes, in a workdir named after the config."""
+    flag = flags.FLAGS["config"]
+    path, here = pathlib.Path(config_flags.get_config_filename(flag)).resolve(), pathlib.Path.cwd()
+    if path.is_relative_to(here):
+        shown = path.relative_to(here)
+    else:
+        shown = path.stem if path.parent == sources.CONFIGS.resolve() else path
+    changes = [f"--config.{field}={value}" for field, value in config_flags.get_override_values(flag).items()]
+    return calling.command_line(module, f"--config={shown}", f"--workdir=runs/{path.stem}", *changes)
+
+
 def check_field(config, field):
     """Exits where `config` has no such field, `outer.num_steps`, and says which there are."""
     name = "config"
@@ -42,12 +75,3 @@ def check_field(config, field):
         if part not in config:
             sys.exit(f"error: --config.{field}: the fields of `{name}` are {sorted(config)}. Received: {part!r}")
         name, config = f"{name}.{part}", config[part]
-
-
-def repeating_command(module):
-    """The command that repeats this run, quoted for a shell: the same config and changes, in a workdir named after the config."""
-    flag = flags.FLAGS["config"]
-    path, here = pathlib.Path(config_flags.get_config_filename(flag)).resolve(), pathlib.Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else path
-    changes = [f"--config.{field}={value}" for field, value in config_flags.get_override_values(flag).items()]
-    return shlex.join(["python", "-m", module, f"--config={shown}", f"--workdir=runs/{path.stem}", *changes])

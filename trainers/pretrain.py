@@ -7,17 +7,16 @@ read it. Beside its weights it has backbone.weights.h5, which other configs star
 """
 
 import pathlib
-import shlex
 import sys
 
 from absl import flags
 from ml_collections import config_flags
 
-from commands import launcher, sources
+from commands import calling, launcher, sources
 from trainers.config_overrides import parse_flags, repeating_command
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Config file; its fields are flags: --config.outer.num_steps=100."
+    "config", None, "Config file or name of a config; its fields are flags: --config.outer.num_steps=100."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. An interrupted run there is continued.")
 _STRATEGY = flags.DEFINE_enum("strategy", "none", ("none", "mirrored"), "tf.distribute strategy.")
@@ -40,7 +39,7 @@ def main():
     except loop.TrainingError as error:
         sys.exit(f"error: {error}")
     print(f"trained: {pathlib.Path(_WORKDIR.value, base_classifier.BACKBONE_FILE)}")
-    print(f"next: {shlex.join(['python', '-m', 'trainers.evaluate', f'--workdir={_WORKDIR.value}'])}")
+    print(f"next: {calling.command_line('trainers.evaluate', f'--workdir={_WORKDIR.value}')}")
 
 
 if __name__ == "__main__":

@@ -3,17 +3,16 @@
 python -m trainers.train --config=configs/NAME.py --workdir=DIR [--config.outer.learning_rate=...]
 """
 
-import shlex
 import sys
 
 from absl import flags
 from ml_collections import config_flags
 
-from commands import launcher, sources
+from commands import calling, launcher, sources
 from trainers.config_overrides import parse_flags, repeating_command
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Config file; its fields are flags: --config.outer.num_steps=100."
+    "config", None, "Config file or name of a config; its fields are flags: --config.outer.num_steps=100."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. An interrupted run there is continued.")
 _STRATEGY = flags.DEFINE_enum("strategy", "none", ("none", "mirrored", "multi_worker"), "tf.distribute strategy.")
@@ -36,7 +35,7 @@ def main():
     except loop.TrainingError as error:
         sys.exit(f"error: {error}")
     print(f"trained: {_WORKDIR.value}")
-    print(f"next: {shlex.join(['python', '-m', 'trainers.evaluate', f'--workdir={_WORKDIR.value}'])}")
+    print(f"next: {calling.command_line('trainers.evaluate', f'--workdir={_WORKDIR.value}')}")
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def test_export_adapts_in_a_fresh_process(trained, tmp_path):
     [
         (
             "--config=configs/none.py",
-            "error: --config must name a config file, such as configs/maml_sinusoid.py. Received: ",
+            "error: `--config` must name a config file, or a config that comes with the package, such as ",
         ),
         (
             "--config.trian.way=3",
