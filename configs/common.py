@@ -1,6 +1,6 @@
 """The fields of every config, with the values that most of them share."""
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 
 def get_config():
@@ -10,12 +10,21 @@ def get_config():
             "seed": 0,
             # whether ways, shots, queries and batches are lowered to what the data can give, see trainers/fitting.py
             "fit_counts": False,
+            # a preset or workdir to start from; see trainers/initial_weights.py
+            "init_from": config_dict.placeholder(str),
             # name and options of zoo.datasets.load; train_options hold for the training subset only
             "dataset": {"name": "", "options": {}, "train_options": {}},
             # one training step: tasks episodes of way classes, shot support and query query images per class
             "train": {"way": 5, "shot": 1, "query": 15, "tasks": 1},
-            # a class of zoo.METHODS, a builder of zoo.backbones, and the arguments of both
-            "model": {"method": "", "options": {}, "backbone": "", "backbone_options": {}},
+            # a class of zoo.METHODS, a builder of zoo.backbones, and the arguments of both; the file, preset or workdir whose
+            # backbone it starts from
+            "model": {
+                "method": "",
+                "options": {},
+                "backbone": "",
+                "backbone_options": {},
+                "backbone_weights": config_dict.placeholder(str),
+            },
             "outer": {
                 "optimizer": "adam",  # a class of keras.optimizers
                 "optimizer_options": {},  # its other arguments: momentum, weight_decay, beta_1, clipvalue ...

@@ -15,12 +15,14 @@ def get_config():
     config = common.get_config()
     config.dataset = {"name": "sinusoid", "options": {}, "train_options": {}}
     config.train = {"way": None, "shot": 5, "query": 20, "tasks": 25}
-    config.model = {
-        "method": "MAML",
-        "options": {"target_size": 1, "num_inner_steps": 2, "num_inner_steps_test": 5, "inner_learning_rate": 0.01},
-        "backbone": "mlp",
-        "backbone_options": {"input_shape": (1,), "hidden_sizes": (40, 40)},
-    }
+    config.model.update(
+        {
+            "method": "MAML",
+            "options": {"target_size": 1, "num_inner_steps": 2, "num_inner_steps_test": 5, "inner_learning_rate": 0.01},
+            "backbone": "mlp",
+            "backbone_options": {"input_shape": (1,), "hidden_sizes": (40, 40)},
+        }
+    )
     config.outer.schedule = "cosine"
     config.outer.learning_rate = 2e-3
     config.outer.num_steps = 40000

@@ -13,12 +13,14 @@ def get_config():
     config = common.get_config()
     config.dataset = {"name": "glyphs", "options": {"image_size": 28}, "train_options": {}}
     config.train = {"way": 30, "shot": 1, "query": 5, "tasks": 1}
-    config.model = {
-        "method": "PrototypicalNetwork",
-        "options": {},
-        "backbone": "conv4",
-        "backbone_options": {"input_shape": (28, 28, 1), "filters": 64},
-    }
+    config.model.update(
+        {
+            "method": "PrototypicalNetwork",
+            "options": {},
+            "backbone": "conv4",
+            "backbone_options": {"input_shape": (28, 28, 1), "filters": 64},
+        }
+    )
     config.outer.schedule = "cosine"
     config.outer.num_steps = 1000
     config.validation = {"way": 5, "shot": 1, "query": 5, "tasks": 1, "episodes": 100, "every": 250}

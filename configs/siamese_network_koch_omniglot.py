@@ -28,16 +28,18 @@ def get_config():
         "train_options": {"distortions": True},
     }
     config.train = {"way": 8, "shot": 1, "query": 1, "tasks": 8, "within_groups": True}
-    config.model = {
-        "method": "SiameseNetwork",
-        "options": {"l2": {"conv_1": 1e-4, "conv_2": 1e-4, "conv_3": 1e-4, "conv_4": 1e-4}},
-        "backbone": "koch",
-        "backbone_options": {
-            "input_shape": (105, 105, 1),
-            "kernel_initializer": "he_normal",
-            "conv_dtype": "mixed_bfloat16",
-        },
-    }
+    config.model.update(
+        {
+            "method": "SiameseNetwork",
+            "options": {"l2": {"conv_1": 1e-4, "conv_2": 1e-4, "conv_3": 1e-4, "conv_4": 1e-4}},
+            "backbone": "koch",
+            "backbone_options": {
+                "input_shape": (105, 105, 1),
+                "kernel_initializer": "he_normal",
+                "conv_dtype": "mixed_bfloat16",
+            },
+        }
+    )
     config.outer.learning_rate = 1e-4
     config.outer.schedule = "cosine"
     config.outer.num_steps = 1500

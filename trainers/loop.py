@@ -22,6 +22,7 @@ from trainers import builder, class_record
 from trainers.checks import check_run
 from trainers.distribute import describe_machine, distribute_episodes, is_chief, run_steps
 from trainers.fitting import fit_counts
+from trainers.initial_weights import load_initial_weights
 from trainers.learning_curve import plot_learning_curve
 from trainers.workdir import Workdir
 from zoo.core.metrics import lower_is_better
@@ -42,7 +43,7 @@ def train(config, workdir, strategy, command="", make_trainer=None):
         make_trainer: function (config, strategy) -> a `Trainer`, which says what a step is; `Trainer` when None.
 
     Raises:
-        ValueError: for a config that cannot be built, or a workdir that cannot be used.
+        ValueError: for a config that cannot be built or started from what it names, or a workdir that cannot be used.
         TrainingError: when the loss is no longer finite, or the episodes break the model's contract.
     """
     files = Workdir(workdir, config, writes=is_chief(strategy))
@@ -54,6 +55,10 @@ def train(config, workdir, strategy, command="", make_trainer=None):
         config = trainer.config  # its counts may be fitted to the data; the folder is claimed by what was asked for
         if trainer.fitted and files.writes:
             print(trainer.fitted, flush=True)
+        if not trainer.steps_done:
+            started_from = load_initial_weights(trainer.model, config)
+            if started_from and files.writes:
+                print(f"start: {started_from}", flush=True)
         _continue_run(files, trainer, config, command)
         files.claim()
         files.drop_records_after(trainer.steps_done)

@@ -26,7 +26,7 @@ PRESENTATIONS_FILE = "presentations.png"
 # What an evaluation says of the weights that are there.
 RESULT_FILES = (CARD_FILE, EVALUATION_FILE, AD_HOC_FILE, EPISODE_FILE, PRESENTATIONS_FILE)
 # What a run is: a workdir belongs to one value of these. The other fields may change between starts.
-IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation")
+IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation", "init_from")
 _FREE = ("outer.num_steps",)
 
 
@@ -72,7 +72,7 @@ class Workdir:
         changes = [
             f"{name}: {old!r} there, {new!r} now"
             for part in IDENTITY
-            for name, old, new in _differences(part, (before or self._config).get(part), self._config[part])
+            for name, old, new in _differences(part, (before or self._config).get(part), self._config.get(part))
             if name not in _FREE
         ]
         if changes:

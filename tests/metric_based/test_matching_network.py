@@ -53,6 +53,19 @@ def test_a_plain_cosine_cannot_be_sure():
     assert min(value for name, value in highest.items() if name != "cosine") > 0.99
 
 
+def test_large_embeddings_are_compared_on_the_scale_of_small_ones():
+    """c of 256 numbers: a quarter of -|f - g|^2, half of <f, g> / |g|, and the cosines as they are; or what is asked for."""
+    rng = np.random.default_rng(0)
+    f, g = (tf.constant(rng.standard_normal((1, rows, 256)), tf.float32) for rows in (2, 3))
+    for name, factor in zip(SIMILARITIES, (1, 10, 0.5, 0.25)):
+        small, large = (zoo.MatchingNetwork(identity_backbone(256), similarity=name, size_scale=s) for s in (1.0, None))
+        unscaled = small._similarities(f, g) / (10 if name == "scaled_cosine" else 1)
+        np.testing.assert_allclose(large._similarities(f, g), factor * unscaled, rtol=1e-5, err_msg=name)
+    assert zoo.MatchingNetwork.from_config(small.get_config()).size_scale == 1.0
+    with pytest.raises(ValueError, match="`size_scale` must be a number above 0. Received: size_scale=0"):
+        zoo.MatchingNetwork(identity_backbone(), size_scale=0)
+
+
 def test_only_the_support_is_normalized():
     x = vectors([0, 1, 2])
     model = zoo.MatchingNetwork(identity_backbone())

@@ -32,6 +32,36 @@ def test_cosine_by_hand():
         identity_model(distance="l1")
 
 
+def test_distances_are_scaled_by_the_size_of_the_embeddings():
+    """Of 64 numbers not at all, of 1,600 by 0.04; a number or a learned factor in its place."""
+    scales = {size: zoo.PrototypicalNetwork(vectors_backbone(size)).scale() for size in (2, 64, 128, 1600)}
+    assert scales == {2: 1.0, 64: 1.0, 128: 0.5, 1600: 0.04}
+    assert zoo.PrototypicalNetwork(vectors_backbone(1600), distance="cosine").scale() == 1.0
+    x = {
+        "support_x": tf.constant([[[0.0, 0.0], [0.0, 4.0]]]),
+        "support_y": tf.constant([[0, 1]], tf.int64),
+        "query_x": tf.constant([[[1.0, 1.0]]]),
+    }
+    np.testing.assert_allclose(identity_model(distance_scale=0.5)(x), [[[-1, -5]]])  # distances 2 and 10
+    learned = identity_model(distance_scale="learned")
+    np.testing.assert_allclose(learned(x), [[[-2, -10]]])
+    learned.log_scale.assign(np.log(0.25))
+    np.testing.assert_allclose(learned(x), [[[-0.5, -2.5]]], rtol=1e-6)
+    assert [weight.name for weight in learned.trainable_weights] == ["log_distance_scale"]
+    _, _, (slope,) = learned.compute_gradients(x, tf.constant([[1]], tf.int64))
+    # loss = log(1 + e^(8 s)), and its slope by log s is 8 s e^(8 s) / (1 + e^(8 s))
+    np.testing.assert_allclose(slope, 2 * np.exp(2) / (1 + np.exp(2)), rtol=1e-5)
+    assert zoo.PrototypicalNetwork.from_config(learned.get_config()).distance_scale == "learned"
+    for wrong in (0, -1.0, "half", True):
+        with pytest.raises(ValueError, match="`distance_scale` must be a number"):
+            identity_model(distance_scale=wrong)
+
+
+def vectors_backbone(size):
+    inputs = keras.Input((size,))
+    return keras.Model(inputs, keras.layers.Activation("linear")(inputs))
+
+
 def test_embeddings_of_length_1000_keep_the_digits_of_their_logits():
     rng = np.random.default_rng(0)
     rows = (1000 / 2**0.5 + rng.standard_normal((2, 3, 2))).astype(np.float32)

@@ -34,7 +34,7 @@ def make_config(method="PrototypicalNetwork", **outer):
             "backbone_options": {"input_shape": (16, 16, 1), "hidden_sizes": (8,), "batch_norm": True},
         },
     }[method]
-    config.model = {"method": method, "options": {}, **model}
+    config.model.update({"method": method, "options": {}, **model})
     config.outer.num_steps = 12
     config.outer.update(outer)
     config.evaluation.episodes = 10

@@ -2,10 +2,12 @@
 
 import keras
 
+from zoo.core.standardize import standardized
+
 PAPER_INITIALIZER = {"class_name": "RandomUniform", "config": {"minval": -0.1, "maxval": 0.1}}
 
 
-def conv5(input_shape=(28, 28, 1), filters=64, kernel_initializer=None, name="conv5"):
+def conv5(input_shape=(28, 28, 1), filters=64, kernel_initializer=None, standardize=None, name="conv5"):
     """Conv-5 of Munkhdalai & Yu (2017): 5 x [conv 3x3 without bias, ReLU, max-pool 2], flattened.
 
     The pools round up, 28-14-7-4-2-1, and nothing normalizes: the scale of the initial weights matters.
@@ -15,12 +17,15 @@ def conv5(input_shape=(28, 28, 1), filters=64, kernel_initializer=None, name="co
         filters: channels of every block; 64 in the paper for Omniglot, 32 for miniImageNet.
         kernel_initializer: Keras initializer of every kernel, as a name or its config; None is the paper's, uniform
             from -0.1 to 0.1.
+        standardize: what becomes of the colours first, see `zoo.core.standardize`: None subtracts ImageNet's mean and divides
+            by its deviation where there are three channels.
         name: name of the Keras model.
 
     Returns:
         keras.Model, float32 [B, *input_shape] -> [B, filters * ceil(height / 32) * ceil(width / 32)].
     """
-    inputs = x = keras.Input(input_shape, name="images")
+    inputs = keras.Input(input_shape, name="images")
+    x = standardized(inputs, standardize)
     for block in range(1, 6):
         x = keras.layers.Conv2D(
             filters,

@@ -2,12 +2,21 @@
 
 import keras
 
+from zoo.core.standardize import standardized
+
 # (filters, kernel size, whether a max-pool follows)
 _BLOCKS = ((64, 10, True), (128, 7, True), (128, 4, True), (256, 4, False))
 _SMALLEST = 65
 
 
-def koch(input_shape=(105, 105, 1), embedding_size=4096, kernel_initializer=None, conv_dtype=None, name="koch"):
+def koch(
+    input_shape=(105, 105, 1),
+    embedding_size=4096,
+    kernel_initializer=None,
+    conv_dtype=None,
+    standardize=None,
+    name="koch",
+):
     """One twin of Koch et al. (2015), figure 4: convolutions without padding, and a dense layer of sigmoids.
 
     105x105x1, conv 10x10 to 64, pool, conv 7x7 to 128, pool, conv 4x4 to 128, pool, conv 4x4 to 256, all with bias and
@@ -22,6 +31,8 @@ def koch(input_shape=(105, 105, 1), embedding_size=4096, kernel_initializer=None
             saturated, and images hardly differ behind the last convolution.
         conv_dtype: Keras dtype policy of the convolutions. "mixed_bfloat16" computes them in bfloat16, with float32
             weights, in half the time where the CPU has instructions for it. None: as all layers.
+        standardize: what becomes of the colours first, see `zoo.core.standardize`: None subtracts ImageNet's mean and divides
+            by its deviation where there are three channels.
         name: name of the Keras model.
 
     Returns:
@@ -39,7 +50,8 @@ def koch(input_shape=(105, 105, 1), embedding_size=4096, kernel_initializer=None
         kernel = keras.initializers.RandomNormal(0.0, stddev) if kernel_initializer is None else kernel_initializer
         return {"kernel_initializer": kernel, "bias_initializer": keras.initializers.RandomNormal(0.5, 0.01)}
 
-    inputs = x = keras.Input(tuple(input_shape), name="images")
+    inputs = keras.Input(tuple(input_shape), name="images")
+    x = standardized(inputs, standardize)
     for block, (filters, kernel_size, pools) in enumerate(_BLOCKS, start=1):
         conv = keras.layers.Conv2D(filters, kernel_size, **initializers(0.01), dtype=conv_dtype, name=f"conv_{block}")
         x = conv(x)

@@ -20,7 +20,13 @@ def pixels(input_shape=(20, 20, 1), name="pixels"):
 
 
 def pixels_and_conv4(
-    input_shape=(28, 28, 1), filters=32, statistics="running", momentum=0.9, epsilon=1e-3, name="pixels_and_conv4"
+    input_shape=(28, 28, 1),
+    filters=32,
+    statistics="running",
+    momentum=0.9,
+    epsilon=1e-3,
+    standardize=None,
+    name="pixels_and_conv4",
 ):
     """The means of 2 x 2 pixels, and beside them a strided Conv-4, flattened: for `zoo.MANN` and `zoo.LSTMBaseline`.
 
@@ -29,7 +35,7 @@ def pixels_and_conv4(
 
     Args:
         input_shape: (height, width, channels), height and width even.
-        filters, statistics, momentum, epsilon: of `zoo.backbones.strided_conv4`.
+        filters, statistics, momentum, epsilon, standardize: of `zoo.backbones.strided_conv4`. The pixels stay from 0 to 1.
         name: name of the Keras model.
 
     Returns:
@@ -37,7 +43,7 @@ def pixels_and_conv4(
     """
     inputs = keras.Input(input_shape, name="images")
     halves = keras.layers.AveragePooling2D(2, name="halves")(inputs)
-    norm = dict(statistics=statistics, momentum=momentum, scale=True, epsilon=epsilon)
+    norm = dict(statistics=statistics, momentum=momentum, scale=True, epsilon=epsilon, standardize=standardize)
     embeddings = strided_conv4(input_shape, filters, **norm, pooling="flatten")(inputs)
     outputs = keras.layers.Concatenate(name="both")([keras.layers.Flatten(name="pixels")(halves), embeddings])
     return keras.Model(inputs, outputs, name=name)

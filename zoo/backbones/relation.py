@@ -4,10 +4,17 @@ import keras
 
 from zoo.core.batch_norm import BatchNorm
 from zoo.core.image_block import ImageBlock
+from zoo.core.standardize import standardized
 
 
 def relation_encoder(
-    input_shape=(28, 28, 1), filters=64, statistics="running", momentum=0.9, epsilon=1e-3, name="relation_encoder"
+    input_shape=(28, 28, 1),
+    filters=64,
+    statistics="running",
+    momentum=0.9,
+    epsilon=1e-3,
+    standardize=None,
+    name="relation_encoder",
 ):
     """Encoder of Sung et al. (2018): 2 x [conv 3x3 without padding, BatchNorm, ReLU, max-pool 2], 2 x [conv 3x3, BatchNorm, ReLU].
 
@@ -18,6 +25,8 @@ def relation_encoder(
         filters: channels of every block; 64 in the paper.
         statistics: "running", or "batch" as in the authors' code, training and test; see `zoo.BatchNorm`.
         momentum, epsilon: of BatchNorm too.
+        standardize: what becomes of the colours first, see `zoo.core.standardize`: None subtracts ImageNet's mean and divides
+            by its deviation where there are three channels.
         name: name of the Keras model.
 
     Returns:
@@ -37,7 +46,7 @@ def relation_encoder(
         pool_size=2,
         **norm,
         name="block_1",
-    )(inputs)
+    )(standardized(inputs, standardize))
     for block in range(2, 5):
         x = keras.layers.Conv2D(
             filters,

@@ -4,7 +4,18 @@ import math
 
 import tensorflow as tf
 
+# Size of the embeddings that the papers' Omniglot networks give, and up to which no default scales a distance.
+_PAPER_SIZE = 64
 _BLOCK = 2**20  # differences held at a time, 4 MB of float32
+
+
+def size_scale(size):
+    """Factor that brings squared distances of embeddings of `size` numbers to the range of those of 64: 64 / size, at most 1.
+
+    A squared distance is a sum over the numbers of an embedding. With the 1,600 that a fresh Conv-4 gives for 84 x 84 images it is
+    so large that its softmax over the classes is 0 and 1 before anything is learned, and hardly anything is learned then.
+    """
+    return min(1.0, _PAPER_SIZE / size)
 
 
 @tf.custom_gradient

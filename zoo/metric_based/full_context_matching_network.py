@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import arguments, episode
+from zoo.core import arguments, distances, episode
 from zoo.core.lstm import lstm_state
 from zoo.metric_based.matching_network import MatchingNetwork, hide_padding
 
@@ -20,22 +20,23 @@ class FullContextMatchingNetwork(MatchingNetwork):
 
     and a query by an LSTM that reads S once in each of its steps k = 1 .. K, from h_0 = c_0 = 0:
 
-        a_{k-1}   = softmax over i of <h_{k-1}, g(x_i, S)>
+        a_{k-1}   = softmax over i of s <h_{k-1}, g(x_i, S)>
         r_{k-1}   = sum_i a_{k-1}(x_i) g(x_i, S)
         h^_k, c_k = LSTM(f'(x), [h_{k-1}, r_{k-1}], c_{k-1})
         h_k       = h^_k + f'(x)
         f(x, S)   = h_K
 
     h_0 = 0 attends to all support images alike, so that r_0 is the mean of their g(x_i, S).
+    s is 64 / D, and 1, as in the paper, where D is at most 64: a product of two rows grows with their size.
 
     The rest is `MatchingNetwork`; `keys` of the state hold g(x_i, S). Answers depend on the order of the support rows, so
     episodes should shuffle them. Padded rows leave the LSTM as if they were not there.
 
-    Differs from the paper: as `MatchingNetwork` does. Where the paper names no value, these are chosen: h_0 and c_0
+    Differs from the paper: as `MatchingNetwork` does, and in s. Where the paper names no value, these are chosen: h_0 and c_0
     are zeros, and the forget gates start with bias 1.
 
     Args:
-        backbone, way, similarity, scale: as in `MatchingNetwork`.
+        backbone, way, similarity, scale, size_scale: as in `MatchingNetwork`.
         num_processing_steps: K, at least 1: so many times a query reads the support set.
 
     Raises:
@@ -71,8 +72,10 @@ class FullContextMatchingNetwork(MatchingNetwork):
         """f(x, S) of every query: f' [T, Q, D], g [T, S, D] -> [T, Q, D]."""
         keys *= tf.reduce_max(labels, axis=-1, keepdims=True)  # a task without a usable row reads 0
         h = c = tf.zeros_like(embeddings)
+        scale = distances.size_scale(self.backbone.output_shape[-1])
         for _ in range(self.num_processing_steps):
-            attention = tf.nn.softmax(hide_padding(tf.matmul(h, keys, transpose_b=True), labels))  # [T, Q, S]
+            scores = scale * tf.matmul(h, keys, transpose_b=True)
+            attention = tf.nn.softmax(hide_padding(scores, labels))  # [T, Q, S]
             r = tf.matmul(attention, keys)
             h, c = self.attention_lstm(embeddings, tf.concat([h, r], axis=-1), c)
             h += embeddings

@@ -1,5 +1,7 @@
 """Matching Networks."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -23,8 +25,8 @@ class MatchingNetwork(EmbeddingModel):
 
         cosine              <f, g> / (|f| |g|)              the paper's
         scaled_cosine       scale <f, g> / (|f| |g|)
-        support_normalized  <f, g> / |g|
-        squared_euclidean   -|f - g|^2
+        support_normalized  size_scale <f, g> / |g|
+        squared_euclidean   -size_scale |f - g|^2
 
     Logits are log p(n | x). Training minimizes their negative over the queries, as in the paper.
 
@@ -34,16 +36,18 @@ class MatchingNetwork(EmbeddingModel):
 
     Differs from the paper: c is support_normalized unless asked otherwise. A cosine is between -1 and 1, so that with 5
     support images no class gets more than e^2 / (e^2 + 4) = 0.65 of the attention, and less the more there are: it trains, but
-    slowly (79 % 5-way 1-shot on Omniglot after 600 steps). The paper's fine-tuning on the support set is left out.
+    slowly (79 % 5-way 1-shot on Omniglot after 600 steps). size_scale is 1 for embeddings of up to 64 numbers. The paper's fine-tuning on the support set is left out.
 
     Args:
         backbone: keras.Model, images [B, *input_shape] -> embeddings [B, D].
         way: classes per task that it answers for; None takes the highest support label of the batch plus one.
         similarity: c, one of the names above.
         scale: factor of scaled_cosine, above 0; the others do not use it.
+        size_scale: factor of support_normalized and squared_euclidean, above 0. None, the default: (64 / D)^0.5 and 64 / D, as
+            the two grow with the size D of the embeddings, and 1 where D is at most 64.
 
     Raises:
-        ValueError: for an unknown `similarity`, a `scale` that is not above 0, and inputs of a wrong rank, shape or dtype.
+        ValueError: for an unknown `similarity`, a `scale` or `size_scale` that is not above 0, and inputs of a wrong rank, shape or dtype.
 
     Example:
 
@@ -58,10 +62,11 @@ class MatchingNetwork(EmbeddingModel):
     supports_mixed_precision = True
     classes_in_state = "by_row"
 
-    def __init__(self, backbone, way=None, similarity="support_normalized", scale=10.0, **kwargs):
+    def __init__(self, backbone, way=None, similarity="support_normalized", scale=10.0, size_scale=None, **kwargs):
         super().__init__(backbone, way=way, **kwargs)
         self.similarity = arguments.choice("similarity", similarity, SIMILARITIES)
         self.scale = arguments.number("scale", scale, above=0)
+        self.size_scale = None if size_scale is None else arguments.number("size_scale", size_scale, above=0)
 
     def adapt_embeddings(self, embeddings, support_y, training=False):
         labels = episode.one_hot(support_y, self.num_ways(support_y), embeddings.dtype)  # [T, S, way]
@@ -76,17 +81,30 @@ class MatchingNetwork(EmbeddingModel):
         log_a = tf.where(of_class, log_a[:, :, None], tf.cast(episode.ABSENT_CLASS_LOGIT, c.dtype))  # [T, Q, way, S]
         return episode.mask_absent_classes(tf.reduce_logsumexp(log_a, axis=-1), task_state["class_counts"])
 
+    def _factor(self):
+        """The number that the similarity is multiplied by."""
+        if self.similarity in ("cosine", "scaled_cosine"):
+            return self.scale if self.similarity == "scaled_cosine" else 1.0
+        if self.size_scale is not None:
+            return self.size_scale
+        default = distances.size_scale(self.backbone.output_shape[-1])
+        return default if self.similarity == "squared_euclidean" else math.sqrt(default)
+
     def _similarities(self, queries, keys):
         """c of every query and support image: [T, Q, D], [T, S, D] -> [T, Q, S]."""
         if self.similarity == "squared_euclidean":
-            return -distances.squared_euclidean(queries, keys)
+            return -self._factor() * distances.squared_euclidean(queries, keys)
         if self.similarity != "support_normalized":
             queries = tf.math.l2_normalize(queries, axis=-1)
-        cosines = tf.matmul(queries, tf.math.l2_normalize(keys, axis=-1), transpose_b=True)
-        return self.scale * cosines if self.similarity == "scaled_cosine" else cosines
+        return self._factor() * tf.matmul(queries, tf.math.l2_normalize(keys, axis=-1), transpose_b=True)
 
     def get_config(self):
-        return {**super().get_config(), "similarity": self.similarity, "scale": self.scale}
+        return {
+            **super().get_config(),
+            "similarity": self.similarity,
+            "scale": self.scale,
+            "size_scale": self.size_scale,
+        }
 
 
 def hide_padding(scores, labels):

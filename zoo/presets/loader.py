@@ -53,6 +53,13 @@ def preset_metadata(name_or_folder):
     return _read(preset_folder(name_or_folder))["metadata"]
 
 
+def method_name(name_or_folder):
+    """The name of a preset's method, PrototypicalNetwork say."""
+    serialized = _read(preset_folder(name_or_folder))["model"]
+    _check_root(serialized)
+    return keras.saving.get_registered_object(serialized["registered_name"]).__name__
+
+
 def from_preset(name_or_folder, **overrides):
     """Loads a model with its weights, offline.
 
