@@ -33,9 +33,9 @@ def test_cosine_by_hand():
 
 
 def test_distances_are_scaled_by_the_size_of_the_embeddings():
-    """Of 64 numbers not at all, of 1,600 by 0.04; a number or a learned factor in its place."""
-    scales = {size: zoo.PrototypicalNetwork(vectors_backbone(size)).scale() for size in (2, 64, 128, 1600)}
-    assert scales == {2: 1.0, 64: 1.0, 128: 0.5, 1600: 0.04}
+    """Of 64 numbers not at all, of 1,600 by 0.008; a number or a learned factor in its place."""
+    scales = {size: zoo.PrototypicalNetwork(vectors_backbone(size)).scale() for size in (2, 64, 256, 1600)}
+    assert scales == {2: 1.0, 64: 1.0, 256: 0.125, 1600: pytest.approx(0.008)}
     assert zoo.PrototypicalNetwork(vectors_backbone(1600), distance="cosine").scale() == 1.0
     x = {
         "support_x": tf.constant([[[0.0, 0.0], [0.0, 4.0]]]),

@@ -72,7 +72,7 @@ class FullContextMatchingNetwork(MatchingNetwork):
         """f(x, S) of every query: f' [T, Q, D], g [T, S, D] -> [T, Q, D]."""
         keys *= tf.reduce_max(labels, axis=-1, keepdims=True)  # a task without a usable row reads 0
         h = c = tf.zeros_like(embeddings)
-        scale = distances.size_scale(self.backbone.output_shape[-1])
+        scale = distances.size_scale(self.backbone.output_shape[-1], power=1)
         for _ in range(self.num_processing_steps):
             scores = scale * tf.matmul(h, keys, transpose_b=True)
             attention = tf.nn.softmax(hide_padding(scores, labels))  # [T, Q, S]

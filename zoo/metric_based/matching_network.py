@@ -1,7 +1,5 @@
 """Matching Networks."""
 
-import math
-
 import keras
 import tensorflow as tf
 
@@ -43,7 +41,7 @@ class MatchingNetwork(EmbeddingModel):
         way: classes per task that it answers for; None takes the highest support label of the batch plus one.
         similarity: c, one of the names above.
         scale: factor of scaled_cosine, above 0; the others do not use it.
-        size_scale: factor of support_normalized and squared_euclidean, above 0. None, the default: (64 / D)^0.5 and 64 / D, as
+        size_scale: factor of support_normalized and squared_euclidean, above 0. None, the default: (64 / D)^0.5 and (64 / D)^1.5, as
             the two grow with the size D of the embeddings, and 1 where D is at most 64.
 
     Raises:
@@ -87,8 +85,8 @@ class MatchingNetwork(EmbeddingModel):
             return self.scale if self.similarity == "scaled_cosine" else 1.0
         if self.size_scale is not None:
             return self.size_scale
-        default = distances.size_scale(self.backbone.output_shape[-1])
-        return default if self.similarity == "squared_euclidean" else math.sqrt(default)
+        power = 1.5 if self.similarity == "squared_euclidean" else 0.5  # <f, g> / |g| grows as |f| does
+        return distances.size_scale(self.backbone.output_shape[-1], power)
 
     def _similarities(self, queries, keys):
         """c of every query and support image: [T, Q, D], [T, S, D] -> [T, Q, S]."""

@@ -40,7 +40,7 @@ class PrototypicalNetwork(EmbeddingModel):
             model trained 60-way answers 5-way tasks.
         distance: d, one of the names above.
         distance_scale: s, a number above 0, or "learned": a weight, kept as its logarithm, that starts from the default. None,
-            the default: 64 / D, and 1 where D is at most 64 or the distance is a cosine. TADAM (Oreshkin, Rodriguez, Lacoste,
+            the default: (64 / D)^1.5, and 1 where D is at most 64 or the distance is a cosine. TADAM (Oreshkin, Rodriguez, Lacoste,
             NeurIPS 2018, https://arxiv.org/abs/1805.10123) learns such a factor.
 
     Raises:
