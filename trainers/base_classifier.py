@@ -8,11 +8,11 @@ import keras
 
 from trainers import builder, loop
 from trainers.checks import check_kind, check_run
+from trainers.initial_weights import BACKBONE_FILE
 from trainers.labelled import labelled_batches
 from zoo.core.cosine_head import CosineHead
 from zoo.datasets.options import check_int
 
-BACKBONE_FILE = "backbone.weights.h5"
 HEADS = {"linear": keras.layers.Dense, "cosine": CosineHead}
 # Images that the mean of the training features is measured on: as far from that of all as a standard error of 1/80.
 _BASE_IMAGES = 6400

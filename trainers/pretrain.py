@@ -28,7 +28,7 @@ _VIRTUAL_CPUS = flags.DEFINE_integer(
 def main():
     sources.check_output_folder(_WORKDIR.value, "--workdir")
     with launcher.imports():
-        from trainers import base_classifier, builder, checks, distribute, loop
+        from trainers import base_classifier, builder, checks, distribute, initial_weights, loop
 
     config = builder.to_dict(_CONFIG.value)
     checks.check_kind(config, "trainers.pretrain")
@@ -38,7 +38,7 @@ def main():
         loop.train(config, _WORKDIR.value, strategy, command, base_classifier.Pretrainer)
     except loop.TrainingError as error:
         sys.exit(f"error: {error}")
-    print(f"trained: {pathlib.Path(_WORKDIR.value, base_classifier.BACKBONE_FILE)}")
+    print(f"trained: {pathlib.Path(_WORKDIR.value, initial_weights.BACKBONE_FILE)}")
     print(f"next: {calling.command_line('trainers.evaluate', f'--workdir={_WORKDIR.value}')}")
 
 

@@ -143,6 +143,17 @@ def test_relation_encoder_keeps_five_by_five_maps():
     assert sum(np.prod(variable.shape) for variable in backbone.trainable_variables) == 9 * 64 + 3 * 36864 + 4 * 128
 
 
+def test_flattened_maps_of_the_relation_encoder_are_the_maxima_of_its_maps():
+    options = dict(input_shape=(28, 28, 1), filters=3)
+    maps, flat = (backbones.build("relation_encoder", **options, **extra) for extra in ({}, {"flatten_pool": 2}))
+    flat.set_weights(maps.get_weights())
+    images = np.random.default_rng(0).random((2, 28, 28, 1)).astype(np.float32)
+    pooled = maps(images).numpy()[:, :4, :4].reshape(2, 2, 2, 2, 2, 3).max(axis=(2, 4))
+    np.testing.assert_allclose(flat(images), pooled.reshape(2, 12), rtol=1e-6)
+    with pytest.raises(ValueError, match="`flatten_pool` must be at most 5, the map. Received: 6"):
+        backbones.build("relation_encoder", **options, flatten_pool=6)
+
+
 def test_relation_encoder_takes_statistics_and_names_images_that_are_too_small():
     for statistics in ("batch", "running"):
         backbone = backbones.build("relation_encoder", input_shape=(10, 10, 1), filters=2, statistics=statistics)

@@ -10,7 +10,8 @@ import zoo
 from configs import common
 from tests.trainers.small_runs import final_weights, make_config, small_classes, train  # noqa: F401
 from trainers import builder, checks, loop, protocols
-from trainers.base_classifier import BACKBONE_FILE, Pretrainer
+from trainers.base_classifier import Pretrainer
+from trainers.initial_weights import load_backbone
 from trainers.labelled import labelled_batches
 from trainers.workdir import read_metrics
 
@@ -62,7 +63,7 @@ def test_a_run_is_a_model_with_the_mean_of_its_training_classes_and_goes_on_wher
     features = model.backbone.predict(classes.images / np.float32(255), verbose=0)
     np.testing.assert_allclose(model.base_mean, features.mean(axis=0), rtol=1e-4)
     backbone = builder.build_model(config).backbone
-    backbone.load_weights(tmp_path / "straight" / BACKBONE_FILE)
+    load_backbone(backbone, str(tmp_path / "straight"))
     np.testing.assert_allclose(
         backbone.predict(classes.images / np.float32(255), verbose=0), features, rtol=1e-4, atol=1e-6
     )

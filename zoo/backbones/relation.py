@@ -2,6 +2,7 @@
 
 import keras
 
+from zoo.core import arguments
 from zoo.core.batch_norm import BatchNorm
 from zoo.core.image_block import ImageBlock
 from zoo.core.standardize import standardized
@@ -14,6 +15,7 @@ def relation_encoder(
     momentum=0.9,
     epsilon=1e-3,
     standardize=None,
+    flatten_pool=None,
     name="relation_encoder",
 ):
     """Encoder of Sung et al. (2018): 2 x [conv 3x3 without padding, BatchNorm, ReLU, max-pool 2], 2 x [conv 3x3, BatchNorm, ReLU].
@@ -27,13 +29,16 @@ def relation_encoder(
         momentum, epsilon: of BatchNorm too.
         standardize: what becomes of the colours first, see `zoo.core.standardize`: None subtracts ImageNet's mean and divides
             by its deviation where there are three channels.
+        flatten_pool: size of a max-pool after which the maps are flattened to embeddings, for methods that compare these and
+            for pretraining; None keeps the maps. The weights are the same.
         name: name of the Keras model.
 
     Returns:
-        keras.Model, float32 [B, *input_shape] -> [B, h, w, filters]: 5 x 5 maps for 28 x 28, 19 x 19 for 84 x 84.
+        keras.Model, float32 [B, *input_shape] -> [B, h, w, filters]: 5 x 5 maps for 28 x 28, 19 x 19 for 84 x 84;
+        flattened [B, (h // flatten_pool) * (w // flatten_pool) * filters].
 
     Raises:
-        ValueError: for images below 10 x 10.
+        ValueError: for images below 10 x 10, a pool that is larger than the maps.
     """
     if min(input_shape[:2]) < 10:
         raise ValueError(f"relation_encoder needs at least 10 x 10 for a map. Received: input_shape={input_shape}")
@@ -60,6 +65,10 @@ def relation_encoder(
         if block == 2:  # before the ReLU: the same maximum, on a quarter of the pixels
             x = keras.layers.MaxPool2D(2, name="pool_2")(x)
         x = keras.layers.ReLU(name=f"relu_{block}")(x)
+    if flatten_pool is not None:
+        if arguments.count("flatten_pool", flatten_pool) > min(x.shape[1:3]):
+            raise ValueError(f"`flatten_pool` must be at most {min(x.shape[1:3])}, the map. Received: {flatten_pool}")
+        x = keras.layers.Flatten(name="flatten")(keras.layers.MaxPool2D(flatten_pool, name="pool")(x))
     return keras.Model(inputs, x, name=name)
 
 
