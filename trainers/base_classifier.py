@@ -9,7 +9,6 @@ import keras
 from trainers import builder, loop
 from trainers.checks import check_kind, check_run
 from trainers.initial_weights import BACKBONE_FILE
-from trainers.labelled import labelled_batches
 from zoo.core.cosine_head import CosineHead
 from zoo.datasets.options import check_int
 
@@ -90,7 +89,7 @@ class Pretrainer(loop.Trainer):
 
     def _batches(self, tasks, stream, start_step):
         seed = builder.stream_seed(self.config["seed"], stream)
-        return labelled_batches(tasks, self.config["train"]["batch"], seed, start_step)
+        return tasks.labelled_batches(self.config["train"]["batch"], seed, start_step)
 
     def keep_weights(self, files):
         super().keep_weights(files)

@@ -346,7 +346,7 @@ def test_no_class_folders(tmp_path):
 
 def test_too_few_classes_to_split(tmp_path):
     _write_classes(tmp_path, ["a", "b"])
-    with pytest.raises(ValueError, match=r"at least 3 class folders.*Received: 2 \(a, b\)"):
+    with pytest.raises(ValueError, match=r"at least 3 classes.*Received: 2 \(a, b\)"):
         image_folder.load("train", tmp_path)
 
 

@@ -72,7 +72,7 @@ def test_a_table_may_say_the_splits(write_table):
             "Received: class 'cat' in 'train' and 'test'",
         ),
         (["file,label", *(f"{number}.png,cat" for number in range(9))], "names 9 files that are not there: "),
-        (["file,label", "pictures/cat0.png,cat"], "at least 3 class folders, one for each of train"),
+        (["file,label", "pictures/cat0.png,cat"], "at least 3 classes, one for each of train"),
         (["file,label,split", "pictures/cat0.png,cat,train"], "must have a class of at least 2 images"),
         (["file,label,split", "pictures/cat0.png,cat,test"], "must have the subset 'train', called train or training"),
     ],

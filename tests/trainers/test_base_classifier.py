@@ -12,7 +12,6 @@ from tests.trainers.small_runs import final_weights, make_config, small_classes,
 from trainers import builder, checks, loop, protocols
 from trainers.base_classifier import Pretrainer
 from trainers.initial_weights import load_backbone
-from trainers.labelled import labelled_batches
 from trainers.workdir import read_metrics
 
 
@@ -74,7 +73,7 @@ def test_a_run_is_a_model_with_the_mean_of_its_training_classes_and_goes_on_wher
 
 def test_a_pass_shows_every_image_once_and_any_batch_can_be_the_first():
     classes = zoo.datasets.load("patterns")
-    batches = [(x.numpy(), y.numpy()) for x, y in labelled_batches(classes, 30, seed=3).take(16)]
+    batches = [(x.numpy(), y.numpy()) for x, y in classes.labelled_batches(30, seed=3).take(16)]
     of_image = {image.tobytes(): row for row, image in enumerate(classes.images)}
     rows = np.array([of_image[np.rint(255 * image).astype(np.uint8).tobytes()] for x, _ in batches for image in x])
     labels = np.concatenate([y for _, y in batches])
@@ -82,10 +81,10 @@ def test_a_pass_shows_every_image_once_and_any_batch_can_be_the_first():
     for start in range(0, 480, 80):
         assert sorted(rows[start : start + 80]) == list(range(80))
     assert (rows[:80] != rows[80:160]).any()
-    x, y = next(iter(labelled_batches(classes, 30, seed=3, start=5)))
+    x, y = next(iter(classes.labelled_batches(30, seed=3, start=5)))
     np.testing.assert_array_equal(x, batches[5][0])
     np.testing.assert_array_equal(y, batches[5][1])
-    assert (next(iter(labelled_batches(classes, 30, seed=4)))[1].numpy() != batches[0][1]).any()
+    assert (next(iter(classes.labelled_batches(30, seed=4)))[1].numpy() != batches[0][1]).any()
 
 
 @pytest.mark.parametrize(

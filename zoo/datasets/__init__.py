@@ -2,7 +2,7 @@
 
 import inspect
 
-from zoo.datasets import glyphs, image_folder, omniglot, sinusoid
+from zoo.datasets import glyphs, image_folder, omniglot, sinusoid, tfds_images
 from zoo.datasets.sampler import ImageClasses
 
 DATASETS = {
@@ -10,21 +10,26 @@ DATASETS = {
     "image_folder": image_folder.load,
     "omniglot": omniglot.load,
     "sinusoid": sinusoid.load,
+    "tfds": tfds_images.load,
 }
 # Whether the images are ink on paper with ink 1, so that files of dark ink must be inverted; or the option that says so.
-INK = {"glyphs": True, "image_folder": "invert", "omniglot": True, "sinusoid": False}
+INK = {"glyphs": True, "image_folder": "invert", "omniglot": True, "sinusoid": False, "tfds": False}
 
 
-def load(name, subset="train", **options):
+def load(name, subset="train", /, **options):
     """The tasks of a subset, with a method `episodes(way, shot, query, num_tasks, seed, ...)`.
 
     Args:
-        name: "glyphs", "omniglot", "sinusoid" or "image_folder".
+        name: "glyphs", "omniglot", "sinusoid", "image_folder" or "tfds".
         subset: "train", "validation" or "test".
-        **options: of that data set's own `load`.
+        **options: of that data set's own `load`; `name` is one of "tfds".
 
     Raises:
         ValueError: for an unknown name, subset or option value.
+
+    Example:
+        >>> letters = load("glyphs", "test")
+        >>> photographs = load("tfds", "test", name="mini_imagenet", data_dir="data")
     """
     _check_name(name)
     parameters = inspect.signature(DATASETS[name]).parameters

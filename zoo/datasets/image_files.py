@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 _LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini", "__macosx")
+_ORIENTATION = 0x0112  # of EXIF
 _SIXTEEN_BITS = 257  # 65535 is 255 * 257
 
 
@@ -103,3 +104,22 @@ def read_image(file, height, width, channels, invert):
         image = image.resize(size, Image.Resampling.LANCZOS)
     pixels = np.asarray(image).reshape(height, width, channels)
     return 255 - pixels if invert else pixels
+
+
+def has_shape(file, height, width, channels):
+    """Whether the bytes of an image file, as its header says, are pixels of this shape that `read_image` would not change."""
+    with Image.open(io.BytesIO(file), formats=FORMATS) as stored:
+        upright = stored.getexif().get(_ORIENTATION, 1) == 1
+        return stored.size == (width, height) and stored.mode == ("L" if channels == 1 else "RGB") and upright
+
+
+def encoding_of(file):
+    """Either "jpeg" or "png", by the first bytes of a file; None for others."""
+    return "jpeg" if file.startswith(b"\xff\xd8") else "png" if file.startswith(b"\x89PNG") else None
+
+
+def encoded_png(pixels):
+    """uint8 [H, W, C] -> the bytes of a PNG file, quickly rather than small."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()

@@ -1,7 +1,6 @@
 """Any folder that holds one folder of images per class."""
 
 import collections
-import math
 import os
 import pathlib
 
@@ -13,10 +12,11 @@ from zoo.datasets.image_table import read_table
 from zoo.datasets.messages import counted, listed, warn_once
 from zoo.datasets.options import check_bool, check_int
 from zoo.datasets.sampler import ImageClasses
-from zoo.datasets.subsets import parts_of
+from zoo.datasets.subsets import deal, parts_of
 
 MIN_IMAGES = 2  # one for the support and one to ask about
 ON_ERROR = ("raise", "skip")
+_BY_IMAGES = "; `split_by` 'images' puts every class into each, with other images"
 
 # What the folder of a subset may be called, in any case.
 _FOLDERS = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test", "testing")}
@@ -165,7 +165,7 @@ def _parts_of_folder(root, split, split_seed, by_images):
         return deal_images(root, {folder.name: of_class for folder, of_class in files.items()}, split, split_seed)
     else:
         of_classes = {folder.name: folder for folder in _class_folders(root)}
-        dealt = _deal(root, sorted(of_classes), split, split_seed)
+        dealt = deal(sorted(of_classes), split, split_seed, "split", root, _BY_IMAGES)
         folders = {part: [of_classes[name] for name in names] for part, names in dealt.items()}
     files = _scan(root, folders)
     return {part: {folder.name: files[folder] for folder in chosen} for part, chosen in folders.items()}
@@ -181,7 +181,7 @@ def _parts_of_table(path, split, split_seed, by_images):
     if by_images:
         return deal_images(path, files, split, split_seed)
     if subsets is None:
-        dealt = _deal(path, list(files), split, split_seed)
+        dealt = deal(list(files), split, split_seed, "split", path, _BY_IMAGES)
     else:
         dealt = {part: [name for name in files if subsets[name] == part] for part in _FOLDERS}
     return {part: {name: files[name] for name in names} for part, names in dealt.items() if names}
@@ -254,26 +254,6 @@ def _own_subsets(root, folders, by_images):
                 )
             subset_of[folder.name] = part
     return parts
-
-
-def _deal(root, names, split, split_seed):
-    """Names of classes by subset, dealt out by `split`."""
-    fractions = split if isinstance(split, (list, tuple)) else ()
-    is_split = len(fractions) == 3 and all(isinstance(part, (int, float)) and part > 0 for part in fractions)
-    if not is_split or not math.isclose(sum(fractions), 1, abs_tol=1e-6):
-        raise ValueError(f"`split` must be three positive fractions of sum 1. Received: split={split!r}")
-    count = len(names)
-    if count < 3:
-        raise ValueError(
-            f"{root} must have at least 3 class folders, one for each of train, validation and test. Received: "
-            f"{count} ({', '.join(names)}); `split_by` 'images' puts every class into each, with other images"
-        )
-    num_train = min(max(round(split[0] * count), 1), count - 2)
-    num_validation = min(max(round(split[1] * count), 1), count - num_train - 1)
-    order = np.random.default_rng(split_seed).permutation(count)
-    train, validation, test = np.split(order, [num_train, num_train + num_validation])
-    parts = {"train": train, "validation": validation, "test": test}
-    return {part: [names[i] for i in chosen] for part, chosen in parts.items()}
 
 
 def _class_folders(folder):

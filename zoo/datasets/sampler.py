@@ -7,19 +7,22 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.core.episode import PADDING_LABEL
+from zoo.datasets.augmentation import Augmentation
 from zoo.datasets.distortion import distort
+from zoo.datasets.image_sources import as_source
 from zoo.datasets.messages import counted, listed, warn_once
 from zoo.datasets.options import HIGHEST_SEED, check_bool, check_int, is_int
-
-ENDLESS = np.iinfo(np.int64).max
+from zoo.datasets.plain_batches import shuffled_places
+from zoo.datasets.streams import ENDLESS, Pace, check_start, drawn_ahead, handed_on
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class ImageClasses:
-    """Images by class, in memory.
+    """Images by class.
 
     Attributes:
-        images: uint8 [N, H, W, C]. 255 is ink (1 in the episodes).
+        images: uint8 [N, H, W, C], or a source of such images, see `zoo.datasets.image_sources`. 255 is ink (1 in the
+            episodes).
         members: for each class the indices of its images, int64 arrays of any length.
         names: one name per class, unique.
         quarter_turns: per class the rotation of its images, in counter-clockwise quarter turns.
@@ -27,15 +30,17 @@ class ImageClasses:
         distorted: whether episodes show each image under an affine transform of its own, see `zoo.datasets.distortion`.
         image_names: per image its file, where the subsets share out the images of the same classes; None where they share
             out classes.
+        augmentation: how episodes change each image, a `zoo.datasets.augmentation.Augmentation`, or None.
     """
 
-    images: np.ndarray
+    images: object
     members: tuple
     names: tuple
     quarter_turns: tuple
     groups: tuple | None = None
     distorted: bool = False
     image_names: tuple | None = None
+    augmentation: Augmentation | None = None
 
     @classmethod
     def from_labels(cls, images, labels, names, groups=None):
@@ -45,18 +50,24 @@ class ImageClasses:
 
     def __repr__(self):
         groups = f" in {counted(len(set(self.groups)), 'group')}" if self.groups is not None else ""
-        num_images = counted(sum(len(rows) for rows in self.members), "image")
+        num_images = counted(self.num_images, "image")
         shape = "x".join(str(length) for length in self.image_shape)
         classes = counted(self.num_classes, "class", "classes")
-        return f"ImageClasses({classes}{groups}, {num_images} of {shape}{', distorted' if self.distorted else ''})"
+        shown = f"{', distorted' if self.distorted else ''}{', augmented' if self.augmentation else ''}"
+        return f"ImageClasses({classes}{groups}, {num_images} of {shape}{shown})"
 
     @property
     def num_classes(self):
         return len(self.members)
 
     @property
+    def num_images(self):
+        """Of all classes together."""
+        return sum(len(rows) for rows in self.members)
+
+    @property
     def image_shape(self):
-        return self.images.shape[1:]
+        return tuple(self.images.shape[1:])
 
     @property
     def input_shape(self):
@@ -97,8 +108,22 @@ class ImageClasses:
         """The same classes, of a subset that shares them with others: `names` are those of its images, one each."""
         return dataclasses.replace(self, image_names=tuple(names))
 
+    def with_augmentation(self, options):
+        """The same classes, whose images `episodes` and `labelled_batches` show changed at random.
+
+        Args:
+            options: a dict of the arguments of `zoo.datasets.augmentation.Augmentation`; None or {} changes nothing.
+
+        Raises:
+            ValueError: for unknown names, values out of range, or padding of more than the side of an image.
+        """
+        augmentation = Augmentation.from_options(options)
+        if augmentation:
+            check_int("crop_padding", augmentation.crop_padding, 0, min(self.image_shape[:2]))
+        return dataclasses.replace(self, augmentation=augmentation)
+
     def image(self, class_index, number):
-        """One image of a class as float32 [H, W, C] from 0 to 1, never distorted."""
+        """One image of a class as float32 [H, W, C] from 0 to 1, never distorted or augmented."""
         pixels = self.images[self.members[class_index][number]]
         return np.rot90(pixels, self.quarter_turns[class_index]).astype(np.float32) / 255.0
 
@@ -134,10 +159,11 @@ class ImageClasses:
             {"support_x": [num_support] + pixels, "support_y": [num_support], "query_x": [num_query] + pixels},
             [num_query],
         )
+        pace = Pace.of(self._source, num_tasks * (num_support + num_query))
 
         def sample_padded(number, source):
             batch = tf.data.Dataset.range(number * num_tasks, (number + 1) * num_tasks).map(
-                lambda i: sample_task(i, source)
+                lambda i: sample_task(i, source), **pace.calls
             )
             return batch.padded_batch(num_tasks, shapes, _PADDING, drop_remainder=True)
 
@@ -146,11 +172,50 @@ class ImageClasses:
             return tf.map_fn(lambda i: sample_task(i, source), numbers, fn_output_signature=_task_signature(shapes))
 
         numbers = tf.data.Dataset.range(start, ENDLESS // num_tasks).shard(*shard)
-        # As an element the images are handed on; captured by the functions, they would be copied for each iterator, and
-        # stay until Python next looks for cycles.
-        source = tf.data.Dataset.from_tensors((self._pixels, chosen._table())).repeat()
-        numbered = tf.data.Dataset.zip(numbers, source)
-        return drawn_ahead(numbered.flat_map(sample_padded) if padded else numbered.map(sample_batch))
+        numbered = tf.data.Dataset.zip(numbers, handed_on((self._source.tensors(), chosen._table())))
+        return drawn_ahead(
+            numbered.flat_map(sample_padded) if padded else numbered.map(sample_batch, **pace.calls), pace
+        )
+
+    def labelled_batches(self, batch_size, seed=0, start=0, shard=(1, 0)):
+        """Endless batches for training a plain classifier of these classes, as a tf.data.Dataset of `(x, y)`.
+
+        Each pass shows every image once, in an order of its own, of `seed` and the number of the pass alone; a batch goes on in
+        the next pass where one ends. Batch number i depends on `seed` and i alone.
+
+        Args:
+            batch_size: images per batch.
+            seed: int of at least 0, below 2 ** 63.
+            start: number of the first batch, to go on after an interruption.
+            shard: (number of shards, index): every how many batches one is kept, for distributed training.
+
+        Returns:
+            x float32 [batch_size, H, W, C] from 0 to 1, distorted and augmented as in `episodes`; y int64 [batch_size], the
+            index of the class in `names`.
+
+        Raises:
+            ValueError: for a batch of more images than there are, or another argument out of range.
+
+        Example:
+            >>> x, y = next(iter(load("glyphs", "train").labelled_batches(64)))
+        """
+        check_int("seed", seed, 0, HIGHEST_SEED)
+        check_int("batch_size", batch_size, 1, self.num_images)
+        check_start(start, shard, batch_size)
+        labels = np.repeat(np.arange(self.num_classes), [len(rows) for rows in self.members])
+        tables = np.concatenate(self.members).astype(np.int64), labels, np.asarray(self.quarter_turns, np.int64)
+        images_of, pace = self._shown(), Pace.of(self._source, batch_size)
+
+        def draw(number, source):
+            images, rows, labels, turns = source
+            places = shuffled_places(number, batch_size, self.num_images, seed)
+            labels = tf.gather(labels, places)
+            batch_seed = tf.random.experimental.stateless_fold_in(tf.stack([tf.constant(seed, tf.int64), number]), 1)
+            return images_of(images, tf.gather(rows, places), tf.gather(turns, labels), batch_seed), labels
+
+        numbers = tf.data.Dataset.range(start, ENDLESS // batch_size).shard(*shard)
+        numbered = tf.data.Dataset.zip(numbers, handed_on((self._source.tensors(), *tables)))
+        return drawn_ahead(numbered.map(draw, **pace.calls), pace)
 
     def check_episodes(self, way=5, shot=1, query=15, num_tasks=1, within_groups=False):
         """Raises the ValueError that `episodes` would raise for these counts, without making anything."""
@@ -176,9 +241,8 @@ class ImageClasses:
         return tuple(str(chosen.names[index]) for index in classes.numpy())
 
     @functools.cached_property
-    def _pixels(self):  # [N, H * W, C], once for all episodes; shares the memory of `images`
-        with tf.init_scope(), tf.device("CPU"):
-            return tf.convert_to_tensor(self.images.reshape(len(self.images), -1, self.image_shape[-1]))
+    def _source(self):
+        return as_source(self.images)
 
     def _table(self):  # [num_classes, images of the largest class]: indices of the images, then -1
         sizes = [len(rows) for rows in self.members]
@@ -235,23 +299,31 @@ class ImageClasses:
 
         return draw
 
-    def _task_sampler(self, ways, shots, query, seed, within_groups):
-        """A function from a task's number and (`_pixels`, `_table()`) to one unpadded episode."""
-        draw_classes = self._class_sampler(within_groups)
-        turns = tf.constant(self.quarter_turns, tf.int64)
-        height, width = self.image_shape[:2]
+    def _shown(self):
+        """A function from `_source.tensors()`, rows [n], their quarter turns [n] and a seed to float32 [n, H, W, C]."""
+        height, width, channels = self.image_shape
         positions = np.arange(height * width).reshape(height, width)
-        turned_positions = (
-            tf.constant(np.stack([np.rot90(positions, k).ravel() for k in range(4)]))
-            if any(self.quarter_turns)
-            else None
-        )
+        turned = np.stack([np.rot90(positions, k).ravel() for k in range(4)]) if any(self.quarter_turns) else None
 
-        def images_of(pixels, rows, quarter_turns):  # [n], [n] -> float32 [n, H, W, C]
-            images = tf.gather(pixels, rows)  # [n, H * W, C]
-            if turned_positions is not None:
-                images = tf.gather(images, tf.gather(turned_positions, quarter_turns), axis=1, batch_dims=1)
-            return tf.cast(tf.reshape(images, [-1, *self.image_shape]), tf.float32) / 255.0
+        def images_of(tensors, rows, quarter_turns, seed):
+            images = self._source.pixels(tensors, rows)
+            if turned is not None:
+                flat = tf.reshape(images, [-1, height * width, channels])
+                flat = tf.gather(flat, tf.gather(tf.constant(turned), quarter_turns), axis=1, batch_dims=1)
+                images = tf.reshape(flat, [-1, *self.image_shape])
+            images = tf.cast(images, tf.float32) / 255.0
+            if self.distorted:
+                images = distort(images, tf.random.experimental.stateless_fold_in(seed, 1))
+            if self.augmentation:
+                images = self.augmentation(images, tf.random.experimental.stateless_fold_in(seed, 2))
+            return images
+
+        return images_of
+
+    def _task_sampler(self, ways, shots, query, seed, within_groups):
+        """A function from a task's number and (`_source.tensors()`, `_table()`) to one unpadded episode."""
+        draw_classes, images_of = self._class_sampler(within_groups), self._shown()
+        turns = tf.constant(self.quarter_turns, tf.int64)
 
         def sample_task(number, source):
             pixels, table = source
@@ -270,10 +342,7 @@ class ImageClasses:
                 flat = [tf.reshape(values[:, columns], [-1]) for values in (rows, labels, rotations)]
                 order = tf.argsort(tf.random.stateless_uniform(tf.shape(flat[0]), order_seed))
                 part_rows, part_labels, part_rotations = (tf.gather(values, order) for values in flat)
-                images = images_of(pixels, part_rows, part_rotations)
-                if self.distorted:
-                    images = distort(images, tf.random.experimental.stateless_fold_in(order_seed, 1))
-                return images, part_labels
+                return images_of(pixels, part_rows, part_rotations, order_seed), part_labels
 
             support_x, support_y = part(slice(None, shot), support_seed)
             query_x, query_y = part(slice(shot, None), query_seed)
@@ -284,14 +353,6 @@ class ImageClasses:
 
 _LABEL_PADDING = np.int64(PADDING_LABEL)  # a tensor would start TensorFlow at import, before its threads can be set
 _PADDING = ({"support_x": 0.0, "support_y": _LABEL_PADDING, "query_x": 0.0}, _LABEL_PADDING)
-
-
-def drawn_ahead(dataset):
-    """The dataset, drawn on a thread of its own ahead of the training step; tf.distribute leaves its shards alone."""
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = 1
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options).prefetch(4)
 
 
 def _turned_names(names):
@@ -306,14 +367,6 @@ def _task_signature(shapes):
 
 def _task_seeds(seed, number):
     return tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)]), 6))
-
-
-def check_start(start, shard, num_tasks):
-    """Raises ValueError where episodes cannot start so, or be shared out so."""
-    check_int("start", start, 0, ENDLESS // num_tasks - 1)
-    is_pair = isinstance(shard, (list, tuple)) and len(shard) == 2 and all(is_int(part) for part in shard)
-    if not is_pair or not 0 <= shard[1] < shard[0]:
-        raise ValueError(f"`shard` must be (number of shards, index below it). Received: shard={shard!r}")
 
 
 def _as_range(name, value, lowest):

@@ -6,7 +6,7 @@ import math
 import tensorflow as tf
 
 from zoo.datasets.options import HIGHEST_SEED, check_int
-from zoo.datasets.sampler import ENDLESS, check_start, drawn_ahead
+from zoo.datasets.streams import ENDLESS, check_start, drawn_ahead
 
 SUBSETS = ("train", "validation", "test")
 

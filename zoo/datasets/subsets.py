@@ -1,5 +1,10 @@
 """The subsets of a data set of classes."""
 
+import math
+
+import numpy as np
+
+PARTS = ("train", "validation", "test")
 SUBSETS = ("train", "validation", "trainval", "test")
 
 
@@ -8,3 +13,34 @@ def parts_of(subset):
     if subset not in SUBSETS:
         raise ValueError(f"`subset` must be one of {SUBSETS}. Received: subset={subset!r}")
     return ("train", "validation") if subset == "trainval" else (subset,)
+
+
+def deal(names, fractions, seed, option, source, otherwise=""):
+    """Names by part, dealt out by `seed`: {"train": [...], "validation": [...], "test": [...]}, each with at least one.
+
+    Args:
+        names: of all classes.
+        fractions: for train, validation and test, positive and of sum 1.
+        seed: int of at least 0.
+        option: what the fractions are called, for the message.
+        source: where the classes come from, for the message.
+        otherwise: what helps where there are too few, for the message.
+
+    Raises:
+        ValueError: for other fractions, or fewer than three names.
+    """
+    given = fractions if isinstance(fractions, (list, tuple)) else ()
+    is_split = len(given) == 3 and all(isinstance(part, (int, float)) and part > 0 for part in given)
+    if not is_split or not math.isclose(sum(given), 1, abs_tol=1e-6):
+        raise ValueError(f"`{option}` must be three positive fractions of sum 1. Received: {option}={fractions!r}")
+    count = len(names)
+    if count < 3:
+        raise ValueError(
+            f"{source} must have at least 3 classes, one for each of train, validation and test. Received: "
+            f"{count} ({', '.join(names)}){otherwise}"
+        )
+    num_train = min(max(round(given[0] * count), 1), count - 2)
+    num_validation = min(max(round(given[1] * count), 1), count - num_train - 1)
+    order = np.random.default_rng(seed).permutation(count)
+    chosen = np.split(order, [num_train, num_train + num_validation])
+    return {part: [names[i] for i in rows] for part, rows in zip(PARTS, chosen)}

@@ -1,0 +1,230 @@
+"""Any image classification data set of tensorflow_datasets, its classes dealt out to train, validation and test."""
+
+import functools
+import os
+import pathlib
+
+import numpy as np
+
+from zoo.datasets.class_lists import classes_by_part
+from zoo.datasets.image_files import encoded_png, encoding_of, has_shape, read_image
+from zoo.datasets.image_sources import EncodedSource
+from zoo.datasets.messages import listed
+from zoo.datasets.options import check_int
+from zoo.datasets.sampler import ImageClasses
+from zoo.datasets.subsets import PARTS, parts_of
+
+_BATCH = 1024  # records that are handled at a time
+_INFO = "dataset_info.json"
+
+
+def load(
+    subset="train",
+    name=None,
+    data_dir=None,
+    classes=None,
+    image_size=84,
+    channels=3,
+    split_seed=0,
+    augmentation=None,
+):
+    """The classes of a data set of tensorflow_datasets, https://www.tensorflow.org/datasets, photographs as a rule.
+
+    It is prepared already, or tensorflow_datasets downloads and prepares it. Images stay as they were encoded, JPEG or PNG,
+    until they are drawn, where all have the size and channels asked for; others are resized once, as
+    `zoo.datasets.image_files.read_image` does it, and kept as lossless PNG.
+
+    Args:
+        subset: "train", "validation", "trainval" (both) or "test".
+        name: as `tfds.load` takes it, such as "mini_imagenet", "cifar100" or "caltech_birds2011:0.1.1". None where `data_dir`
+            is the folder of one data set.
+        data_dir: folder of data sets, or the folder of one that is prepared, with or without that of its version;
+            TFDS_DATA_DIR, or the default of tensorflow_datasets, when None.
+        classes: which classes train, validate and test. None: as the data set's own splits "train", "validation" and "test" have
+            it, whose classes must be disjoint. Else the splits are put together, and the classes are those of a list:
+            "mini_imagenet" (Ravi and Larochelle, 64, 16 and 20), "cifar_fs" (64, 16, 20) and "fc100" (60, 20, 20) of
+            "cifar100", "tiered_imagenet" (351, 97, 160) of "imagenet2012" and its small copies, "cub" (100, 50, 50) of
+            "caltech_birds2011"; the path of a JSON file, or a dict, {"train": [names], "validation": [names], "test": [names]};
+            or three fractions of the classes, dealt out by `split_seed`.
+        image_size: side in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        split_seed: int of at least 0.
+        augmentation: for training, a dict of the arguments of `zoo.datasets.augmentation.Augmentation`, such as
+            {"crop_padding": 8, "flip": True, "color_jitter": 0.4}.
+
+    Returns:
+        ImageClasses, in the order of the data set's labels.
+
+    Raises:
+        ValueError: for an unknown data set, list, subset or option; for a data set without one image and one label, or whose own
+            splits share classes or are not there; for a list that names classes that it has not.
+        FileNotFoundError: where the data is missing and cannot be downloaded.
+
+    Example:
+        >>> photographs = load("train", name="cifar100", classes="cifar_fs", image_size=32)
+        >>> episodes = photographs.episodes(way=5, shot=1, query=15)
+    """
+    wanted = parts_of(subset)
+    check_int("image_size", image_size, 1)
+    check_int("split_seed", split_seed, 0)
+    if channels not in (1, 3):
+        raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
+    builder = _builder(name, data_dir)
+    image_key, label_key = _keys(builder)
+    names = builder.info.features[label_key].names
+    parts = (
+        _own_parts(builder, label_key) if classes is None else classes_by_part(classes, names, split_seed, builder.name)
+    )
+    chosen = dict(sorted((label, title) for part in wanted for label, title in parts[part].items()))
+    splits = wanted if classes is None else tuple(builder.info.splits)
+    shape = (image_size, image_size, channels)
+    source, labels = _read(builder, splits, image_key, label_key, tuple(chosen), shape)
+    position = {label: index for index, label in enumerate(chosen)}
+    labels = np.array([position[label] for label in labels])
+    loaded = ImageClasses.from_labels(source, labels, list(chosen.values()))
+    return loaded.with_augmentation(augmentation)
+
+
+def _builder(name, data_dir):
+    """The builder of a data set that is prepared: found in its folder, or by its name, and downloaded where it must be."""
+    import tensorflow_datasets as tfds  # slow to import
+
+    if not (name is None or (name and isinstance(name, str))) or not (name or data_dir):
+        raise ValueError(
+            f"`name` must be a data set of tensorflow_datasets, or `data_dir` the folder of one. Received: name={name!r}, "
+            f"data_dir={data_dir!r}"
+        )
+    folder = _prepared_folder(name, data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
+    if folder:
+        return tfds.builder_from_directory(folder)
+    if not name:
+        raise FileNotFoundError(
+            f"`data_dir` must be the folder of a prepared data set, with {_INFO}, where no `name` says which. "
+            f"Received: data_dir={str(data_dir)!r}"
+        )
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except Exception as error:  # an unknown name, version or config, or a builder that cannot be imported
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"`name` must be a data set that tensorflow_datasets knows, or one prepared in {data_dir or 'TFDS_DATA_DIR'}. "
+            f"Received: name={name!r} ({reason})"
+        ) from error
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise FileNotFoundError(
+            f"{name} is not in {builder.data_path} and cannot be prepared: {type(error).__name__}: {reason}. Point `data_dir` "
+            "or TFDS_DATA_DIR to a folder where tensorflow_datasets has prepared it"
+        ) from error
+    return builder
+
+
+def _prepared_folder(name, data_dir):
+    """The newest prepared version of a data set in a folder of data sets, or that folder itself; None where there is none."""
+    base = pathlib.Path(data_dir).expanduser()
+    title, _, version = (name or "").partition(":")
+    if not name or base.name == title or (base / _INFO).is_file():
+        places = [base] if version in ("", base.name) else [base / version]
+    else:
+        places = []
+    places += [base / title / version] if name else []
+    for place in places:
+        if (place / _INFO).is_file():
+            return place
+        versions = [path.parent for path in place.glob(f"*/{_INFO}")] if place.is_dir() else []
+        if versions:
+            return max(versions, key=lambda path: _version_key(path.name))
+    return None
+
+
+def _version_key(version):
+    return [int(part) if part.isdigit() else -1 for part in version.split(".")]
+
+
+def _keys(builder):
+    """The features that hold the image and its label."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    keys = [
+        [key for key, feature in features.items() if isinstance(feature, cls)]
+        for cls in (tfds.features.Image, tfds.features.ClassLabel)
+    ]
+    supervised = builder.info.supervised_keys
+    if supervised and len(supervised) == 2 and all(key in of for key, of in zip(supervised, keys)):
+        return supervised
+    if [len(of) for of in keys] != [1, 1]:
+        raise ValueError(
+            f"{builder.name} must have one image and one class label, to be a data set of image classification. "
+            f"Received: features {listed(features, 6)}"
+        )
+    return keys[0][0], keys[1][0]
+
+
+def _own_parts(builder, label_key):
+    """{"train": {label: name}, ...} as the data set's own splits have it."""
+    missing = [part for part in PARTS if part not in builder.info.splits]
+    if missing:
+        raise ValueError(
+            f"{builder.name} must have the splits {', '.join(PARTS)}, or be split by `classes`. "
+            f"Received: {listed(builder.info.splits)}"
+        )
+    names = builder.info.features[label_key].names
+    part_of = {}
+    for part, labels in _labels_of_splits(builder, label_key).items():
+        for label in labels:
+            if part_of.setdefault(label, part) != part:
+                raise ValueError(
+                    f"The splits of {builder.name} must share no class, or be split by `classes`. "
+                    f"Received: {names[label]!r} in {part_of[label]} and {part}"
+                )
+    return {part: {label: names[label] for label in sorted(part_of) if part_of[label] == part} for part in PARTS}
+
+
+def _labels_of_splits(builder, label_key):
+    """{"train": labels that occur, ...} of the data set's own splits; read once per process."""
+    return _occurring(str(builder.data_path), label_key)
+
+
+@functools.lru_cache(maxsize=16)
+def _occurring(folder, label_key):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(folder)
+    decoders = tfds.decode.PartialDecoding({label_key: True})
+    found = {}
+    for part in PARTS:
+        dataset = builder.as_dataset(split=part, decoders=decoders, shuffle_files=False).batch(_BATCH)
+        found[part] = sorted({int(label) for batch in dataset.as_numpy_iterator() for label in batch[label_key]})
+    return found
+
+
+def _read(builder, splits, image_key, label_key, chosen, shape):
+    """(source of the images of the chosen labels, their labels), in the order of the splits and their records."""
+    import tensorflow_datasets as tfds
+
+    decoders = tfds.decode.PartialDecoding(
+        {image_key: True, label_key: True}, decoders={image_key: tfds.decode.SkipDecoding()}
+    )
+    files, labels = [], []
+    for split in splits:
+        dataset = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False).batch(_BATCH)
+        for batch in dataset.as_numpy_iterator():
+            kept = np.isin(batch[label_key], chosen)
+            files += list(batch[image_key][kept])
+            labels += batch[label_key][kept].tolist()
+    return _source(files, shape, builder.info.features[image_key]), labels
+
+
+def _source(files, shape, feature):
+    """The images as they are encoded, where all have the shape; else resized."""
+    as_they_are = (
+        feature.np_dtype == np.uint8
+        and (tuple(feature.shape) == shape or all(has_shape(file, *shape) for file in files))
+        and len({encoding_of(file) for file in files}) == 1
+    )
+    if not as_they_are:
+        files = [encoded_png(read_image(file, *shape, invert=False)) for file in files]
+    return EncodedSource(files, shape, encoding_of(files[0]))
