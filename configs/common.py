@@ -122,8 +122,8 @@ def get_pretraining_mini_imagenet_config():
     config.outer.learning_rate = 2e-3
     config.outer.num_steps = 15000
     config.validation.every = 1500
-    config.log_every = 100
-    config.checkpoint_every = 500
+    config.log_every = 300
+    config.checkpoint_every = 300
     return config
 
 

@@ -21,7 +21,8 @@ def stand_in(dataset, subset):
     """Random images of the config's size where its data may be missing; the sampler and all else is real."""
     if dataset["name"] == "sinusoid":
         return zoo.datasets.load("sinusoid", subset)
-    height, channels = (84, 3) if dataset["name"] == "tfds" else (dataset["options"]["image_size"], 1)
+    options = {"image_size": 84, "channels": 3} if dataset["name"] == "tfds" else dataset["options"]
+    height, channels = options["image_size"], options.get("channels", 1)
     images = np.random.default_rng(0).integers(0, 256, (60 * 20, height, height, channels), dtype=np.uint8)
     names = [str(number) for number in range(60)]
     classes = ImageClasses.from_labels(images, np.repeat(np.arange(60), 20), names, groups=["letters"] * 60)
@@ -29,15 +30,24 @@ def stand_in(dataset, subset):
     return classes.with_distortions() if options.get("distortions") else classes
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+def cheap_first():
+    """The configs; those of 5 shots on miniImageNet, which differ from those of 1 by counts, for `make test-all`."""
+    marks = {True: (pytest.mark.slow,), False: ()}
+    return [pytest.param(name, marks=marks[name.endswith("mini_imagenet_5way_5shot")]) for name in CONFIGS]
+
+
+@pytest.mark.parametrize("name", cheap_first())
 def test_config_takes_a_step(name, monkeypatch):
     monkeypatch.setattr(builder, "build_tasks", stand_in)
     config = builder.to_dict(importlib.import_module(f"configs.{name}").get_config())
+    if config["model"]["backbone_options"].get("weights"):
+        config["model"]["backbone_options"]["weights"] = None  # nothing is downloaded
     if "batch" in config["train"]:
         config["train"]["batch"] = 2
         trainer = base_classifier.Pretrainer(config, tf.distribute.get_strategy())
     else:
-        config["train"]["tasks"] = 1  # all else is the config's
+        config["train"]["tasks"] = 1  # all else is the config's, but for queries of large pictures
+        config["train"]["query"] = 1 if config["dataset"]["name"] == "tfds" else config["train"]["query"]
         trainer = loop.Trainer(config, tf.distribute.get_strategy())
     before = [variable.numpy() for variable in trainer.model.trainable_variables]
     logs = trainer.train_until(1)
