@@ -153,7 +153,7 @@ def get_relation_mini_imagenet_config(shot):
     config.model.options = {"way": 5, "reduce": "mean", "loss": "cross_entropy", "padding": "valid"}
     config.model.backbone = "relation_encoder"
     config.model.backbone_weights = "runs/pretrain_mini_imagenet_relation"
-    config.outer.learning_rate = 5e-4
+    config.outer.learning_rate = 1e-3
     config.outer.num_steps = 8000
     config.validation.shot = shot
     protocol = {"way": 5, "shot": shot, "query": 15}
