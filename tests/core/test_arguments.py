@@ -35,6 +35,7 @@ def test_good_values_come_back_as_plain_python():
             {"at_least": 0, "at_most": 1},
             "`rate` must be a number of at least 0 and of at most 1. Received: rate=1.5",
         ),
+        (1.0, {"at_least": 0, "below": 1}, "`rate` must be a number of at least 0 and below 1. Received: rate=1.0"),
     ],
 )
 def test_a_number_is_finite_and_within_its_bounds(value, bounds, message):

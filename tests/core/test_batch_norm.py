@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from zoo.core.batch_norm import BatchNorm, batch_statistics, given_statistics, recorded_statistics
+from zoo.core.image_block import ImageBlock
 
 
 def second_order_slope(layer, x, w, direction):
@@ -185,6 +186,24 @@ def test_batch_statistics_leave_the_averages():
     np.testing.assert_allclose(np.mean(outputs, axis=0), 0, atol=1e-6)
     np.testing.assert_array_equal(layer.moving_mean, 0)
     assert not np.allclose(layer(x), outputs)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"momentum": 1.5}, "`momentum` must be a number of at least 0 and of at most 1. Received: momentum=1.5"),
+        ({"momentum": "0.9"}, "`momentum` must be a number .* Received: momentum='0.9'"),
+        ({"epsilon": -1}, "`epsilon` must be a number of at least 0. Received: epsilon=-1"),
+        ({"epsilon": "1e-3"}, "`epsilon` must be a number .* Received: epsilon='1e-3'"),
+        ({"center": "no"}, "`center` must be True or False. Received: center='no'"),
+        ({"scale": 1}, "`scale` must be True or False. Received: scale=1"),
+        ({"statistics": "moving"}, "`statistics` must be one of .* Received: statistics='moving'"),
+    ],
+)
+@pytest.mark.parametrize("layer", [BatchNorm, lambda **options: ImageBlock(4, **options)], ids=["norm", "block"])
+def test_options_out_of_range_are_named(layer, options, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        layer(**options)
 
 
 if __name__ == "__main__":

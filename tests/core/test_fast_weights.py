@@ -250,6 +250,66 @@ def test_metric_based_methods_take_either_and_name_the_mode():
     assert zoo.PrototypicalNetwork(normalized("layer")).batch_norm_mode == "none"
 
 
+# ---- what inner steps would leave out
+
+
+@keras.saving.register_keras_serializable("tests")
+class RunningCenter(layers.Layer):
+    """A layer of one's own with a moving average."""
+
+    def build(self, shape):
+        self.center = self.add_weight(name="center", shape=shape[1:], initializer="zeros", trainable=False)
+
+    def call(self, x, training=False):
+        if training:
+            self.center.assign(0.9 * self.center + 0.1 * tf.reduce_mean(x, axis=0))
+        return x - self.center
+
+
+@pytest.mark.parametrize(
+    "layer, message",
+    [
+        (
+            lambda: layers.SpectralNormalization(layers.Dense(4), name="wrong"),
+            "wrong, whose `vector_u` training changes",
+        ),
+        (lambda: RunningCenter(name="wrong"), "wrong, whose `center` training changes"),
+    ],
+    ids=["spectral", "own"],
+)
+@pytest.mark.parametrize("method", LEARNERS)
+def test_state_that_would_never_move_is_refused(method, layer, message):
+    backbone = keras.Sequential([keras.Input((SIZE,)), layers.Dense(4), layer()])
+    message = f"^{method} adapts by gradients, and moves no state of layers but that of zoo.BatchNorm. Received: layer {message}$"
+    with pytest.raises(ValueError, match=message):
+        learner(method, backbone)
+
+
+def test_state_that_training_leaves_alone_is_taken():
+    normalization = layers.Normalization(mean=[0.5] * SIZE, variance=[2.0] * SIZE)
+    x, _ = problem()
+    assert np.isfinite(learner("MAML", keras.Sequential([keras.Input((SIZE,)), normalization]))(x)).all()
+
+
+@pytest.mark.parametrize("constraint", ["kernel_constraint", "bias_constraint"])
+@pytest.mark.parametrize("method", LEARNERS)
+def test_constraints_of_weights_that_inner_steps_change_are_refused(method, constraint):
+    """ANIL's inner steps change the head alone; the optimizer's step keeps the constraints of its body."""
+    wrong = layers.Dense(4, name="wrong", **{constraint: keras.constraints.MaxNorm(0.5)})
+    backbone = keras.Sequential([keras.Input((SIZE,)), keras.Sequential([keras.Input((SIZE,)), wrong])])
+    if method == "ANIL":
+        (x, y), model = problem(), learner(method, backbone)
+        model.compile(keras.optimizers.SGD(10.0))
+        model.train_on_batch(x, y)
+        norms = np.linalg.norm(wrong.kernel if constraint == "kernel_constraint" else wrong.bias, axis=0)
+        assert norms.max() < 0.51
+        return
+    name = constraint.partition("_")[0]
+    message = f"inner steps apply no constraint. Received: layer wrong, whose `{name}` has MaxNorm$"
+    with pytest.raises(ValueError, match=f"^{method} adapts by gradients, and its {message}"):
+        learner(method, backbone)
+
+
 # ---- random layers
 
 
@@ -267,6 +327,8 @@ class Masks:
 
         def recorded(network, values, x, training):
             outputs = original(network, values, x, training)
+            if network is model.head_layer():  # of ANIL, whose body ran before
+                return outputs
             features = model.backbone.stateless_call(
                 [], model._seeds.values(model.backbone.variables), x, training=True
             )
@@ -276,9 +338,12 @@ class Masks:
         monkeypatch.setattr(model, "call_network", recorded)
 
 
-@pytest.mark.parametrize("method", ["MAML", "FOMAML", "MetaSGD"])
+@pytest.mark.parametrize("method", LEARNERS)
 def test_every_step_task_and_inner_step_draws_a_mask_of_its_own(method, monkeypatch):
-    """On equal tasks of ones, run eagerly: 2 training steps of 2 tasks with 2 inner steps and a query call each."""
+    """On equal tasks of ones, run eagerly: 2 training steps of 2 tasks with 2 inner steps and a query call each.
+
+    ANIL's body sees a task's support rows once, and its queries.
+    """
     ones = tf.ones([2, 6, SIZE])
     x, y = {"support_x": ones, "support_y": problem()[1], "query_x": ones}, problem()[1]
     model = learner(method, dropping())
@@ -286,7 +351,7 @@ def test_every_step_task_and_inner_step_draws_a_mask_of_its_own(method, monkeypa
     for _ in range(2):
         model.compute_gradients(x, y)
     distinct = {mask.tobytes() for mask in masks.calls}
-    assert len(masks.calls) == len(distinct) == 2 * 2 * 3
+    assert len(masks.calls) == len(distinct) == 2 * 2 * (2 if method == "ANIL" else 3)
     assert 0.3 < np.mean(masks.calls) < 0.7
 
 

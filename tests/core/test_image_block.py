@@ -135,5 +135,10 @@ def test_presets_of_networks_without_the_block_still_load():
     np.testing.assert_allclose(new(images), old(images), rtol=1e-4, atol=1e-5)
 
 
+def test_a_pool_of_no_size_is_refused():
+    with pytest.raises(ValueError, match="`pool_size` must be an int of at least 1. Received: pool_size=0"):
+        ImageBlock(4, pool_size=0)
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__]))

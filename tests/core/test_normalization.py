@@ -65,6 +65,15 @@ def test_the_second_derivative_is_right_once_replaced(name, problem):
     np.testing.assert_allclose(slope, quotient, rtol=1e-7)
 
 
+@pytest.mark.parametrize("layer", [layers.RMSNormalization, layers.UnitNormalization])
+def test_the_second_derivative_of_what_methods_take_is_right(layer, problem):
+    """Layers of Keras that subtract no mean: these need no replacement, and none is asked for."""
+    network = single(layer(dtype="float64"))
+    slope, quotient = second_order_slope(network, *problem)
+    np.testing.assert_allclose(slope, quotient, rtol=1e-7)
+    zoo.MAML(keras.Sequential([keras.Input((6,)), layer()]), way=3)
+
+
 @pytest.mark.parametrize("options", [{}, {"center": False}, {"scale": False, "epsilon": 0.1}])
 @pytest.mark.parametrize("name", KERAS_LAYERS)
 def test_a_replaced_layer_answers_as_before(name, options):
@@ -97,6 +106,14 @@ def test_rows_are_normalized_by_themselves(layer, groups):
 def test_groups_must_divide_the_channels():
     with pytest.raises(ValueError, match="`groups` must divide the 6 channels. Received: groups=4"):
         GroupNorm(4).build((None, *SHAPE))
+
+
+@pytest.mark.parametrize("layer", [LayerNorm, GroupNorm])
+def test_options_out_of_range_are_named(layer):
+    with pytest.raises(ValueError, match="`epsilon` must be a number of at least 0. Received: epsilon=-0.1"):
+        layer(epsilon=-0.1)
+    with pytest.raises(ValueError, match="`scale` must be True or False. Received: scale='no'"):
+        layer(scale="no")
 
 
 # ---- whole networks

@@ -203,5 +203,28 @@ def test_unknown_optimizers_are_refused(method, identifier, message):
         method(smooth(), way=3, inner_optimizer=identifier)
 
 
+@pytest.mark.parametrize(
+    "identifier, message",
+    [
+        ({"name": "momentum", "momentum": "0.9"}, r"`inner_optimizer\['momentum'\]` must be a number .*='0.9'"),
+        (
+            {"name": "momentum", "momentum": 1},
+            r"'momentum'\]` must be a number of at least 0 and below 1. Received: .*=1",
+        ),
+        ({"name": "momentum", "nesterov": "no"}, r"`inner_optimizer\['nesterov'\]` must be True or False. .*='no'"),
+        ({"name": "adam", "beta_1": 1.5}, r"'beta_1'\]` must be a number of at least 0 and below 1. Received: .*=1.5"),
+        (
+            {"name": "adam", "beta_2": -0.1},
+            r"'beta_2'\]` must be a number of at least 0 and below 1. Received: .*=-0.1",
+        ),
+        ({"name": "adam", "epsilon": -1}, r"'epsilon'\]` must be a number above 0. Received: .*=-1"),
+    ],
+)
+@pytest.mark.parametrize("method", [zoo.MAML, zoo.Reptile])
+def test_options_that_an_optimizer_cannot_have_are_refused(method, identifier, message):
+    with pytest.raises(ValueError, match=message):
+        method(smooth(), way=3, inner_optimizer=identifier)
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__]))

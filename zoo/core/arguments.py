@@ -17,7 +17,7 @@ def count(name, value, at_least=1):
     return int(value)
 
 
-def number(name, value, above=None, at_least=None, at_most=None):
+def number(name, value, above=None, at_least=None, at_most=None, below=None):
     """A finite float within bounds, those that are not None.
 
     Raises:
@@ -26,8 +26,9 @@ def number(name, value, above=None, at_least=None, at_most=None):
     fits = not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
     fits = fits and (above is None or value > above)
     fits = fits and (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+    fits = fits and (below is None or value < below)
     if not fits:
-        limits = (("above", above), ("of at least", at_least), ("of at most", at_most))
+        limits = (("above", above), ("of at least", at_least), ("of at most", at_most), ("below", below))
         bounds = " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)
         raise ValueError(f"`{name}` must be a number{' ' if bounds else ''}{bounds}. Received: {name}={value!r}")
     return int(value) if isinstance(value, numbers.Integral) else float(value)

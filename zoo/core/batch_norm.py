@@ -6,6 +6,8 @@ import contextvars
 import keras
 import tensorflow as tf
 
+from zoo.core import arguments
+
 STATISTICS = ("running", "batch")
 
 # What the layers are asked to do with statistics while a network is called, see the three functions below.
@@ -72,18 +74,16 @@ class BatchNorm(keras.layers.Layer):
         center, scale: whether beta and gamma exist.
 
     Raises:
-        ValueError: on an unknown `statistics`.
+        ValueError: on an unknown `statistics`, a number out of range, and a `center` or `scale` that is no bool.
     """
 
     def __init__(self, statistics="running", momentum=0.9, epsilon=1e-3, center=True, scale=True, **kwargs):
         super().__init__(**kwargs)
-        if statistics not in STATISTICS:
-            raise ValueError(f"`statistics` must be one of {STATISTICS}. Received: statistics={statistics!r}")
-        self.statistics = statistics
-        self.momentum = momentum
-        self.epsilon = epsilon
-        self.center = center
-        self.scale = scale
+        self.statistics = arguments.choice("statistics", statistics, STATISTICS)
+        self.momentum = arguments.number("momentum", momentum, at_least=0, at_most=1)
+        self.epsilon = arguments.number("epsilon", epsilon, at_least=0)
+        self.center = arguments.flag("center", center)
+        self.scale = arguments.flag("scale", scale)
 
     def build(self, input_shape):
         self.channels = channels = (input_shape[-1],)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from zoo.core import episode
 from zoo.core.batch_norm import BatchNorm, given_statistics, recorded_statistics
+from zoo.core.inner_loop_layers import refuse_constraints, refuse_moving_state
 from zoo.core.random_masks import SeedStates, drawn_at
 from zoo.core.replace_normalization import keras_normalizations
 from zoo.core.row_order import class_balanced_order
@@ -32,7 +33,9 @@ class FastWeightsModel(TaskwiseModel):
 
     Raises:
         ValueError: unless exactly one of `way` and `target_size` is given, and for a backbone whose BatchNorm keeps
-            averages that this method does not, or that has Keras' normalization layers, see `zoo.replace_normalization`.
+            averages that this method does not, or that has Keras' normalization layers, see `zoo.replace_normalization`;
+            for layers with other state that training moves (SpectralNormalization), or with constraints on weights that the
+            inner loop changes.
     """
 
     # Whether the method keeps moving averages of BatchNorm for each task; on the layers they would never be updated.
@@ -50,7 +53,13 @@ class FastWeightsModel(TaskwiseModel):
         self.network = keras.Model(inputs, head(backbone(inputs)), name="network")
         self.name_of = VariableNames(self.network.variables, taken=_RECORDS)
         self._seeds = SeedStates(self.network)
+        self._check_layers()
+        handled = [v for layer in self._norm_layers() for v in layer.variables]
+        refuse_moving_state(type(self).__name__, self.network, [*handled, *self._seeds.variables])
+
+    def _check_layers(self):
         self._check_normalization()
+        refuse_constraints(type(self).__name__, self.adapted_part())
 
     def _check_normalization(self):
         wanted = "running" if self.keeps_moving_averages else "batch"
@@ -108,13 +117,17 @@ class FastWeightsModel(TaskwiseModel):
 
     # ---- the weights that adapt
 
+    def adapted_part(self):
+        """The part of the network whose weights the inner loop changes: the network, or a layer of it."""
+        return self.network
+
     def fast_variables(self):
-        """The variables that the inner loop changes, in the network's order: all of them unless overridden."""
-        return self.network.trainable_variables
+        """The variables that the inner loop changes, in the network's order: all of its part unless overridden."""
+        return self.adapted_part().trainable_variables
 
     def initial_weights(self):
         """theta_0: the meta-learned start, by the name of each variable: its path, unless another one has the same."""
-        self._check_normalization()  # a layer may have become trainable
+        self._check_layers()  # one may have become trainable
         return {self.name_of(variable): tf.convert_to_tensor(variable) for variable in self.fast_variables()}
 
     def forward(self, theta, x, training=False):

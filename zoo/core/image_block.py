@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from zoo.core import arguments
 from zoo.core.batch_norm import BatchNorm
 
 
@@ -27,6 +28,9 @@ class ImageBlock(keras.layers.Layer):
         activation: Keras activation in the place of the ReLU; one that never falls, since the pool stands in front of it.
 
     Input: float [B, H, W, C]. Output: float [B, H', W', filters].
+
+    Raises:
+        ValueError: on what `zoo.BatchNorm` refuses, and a `pool_size` below 1.
     """
 
     def __init__(
@@ -58,7 +62,7 @@ class ImageBlock(keras.layers.Layer):
             **shared,
         )
         self.norm = BatchNorm(statistics, momentum, epsilon, center, scale, name="norm_1", **shared)
-        self.pool_size = pool_size
+        self.pool_size = arguments.count("pool_size", pool_size)
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape):

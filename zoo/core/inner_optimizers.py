@@ -5,6 +5,8 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from zoo.core import arguments
+
 
 @dataclasses.dataclass(frozen=True)
 class SGD:
@@ -71,11 +73,25 @@ class Adam(SGD):
 INNER_OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "adam": Adam}
 
 
+def _share(name, value):
+    return arguments.number(name, value, at_least=0, below=1)
+
+
+# Of every field of a rule. At 1 an average never moves; an epsilon of 0 divides 0 by 0 where a weight has no gradient.
+_CHECKS = {
+    "momentum": _share,
+    "nesterov": arguments.flag,
+    "beta_1": _share,
+    "beta_2": _share,
+    "epsilon": lambda name, value: arguments.number(name, value, above=0),
+}
+
+
 def get(identifier):
     """The rule of a name of `INNER_OPTIMIZERS`, or of a dict of `name` and the rule's fields.
 
     Raises:
-        ValueError: for an unknown name or field.
+        ValueError: for an unknown name or field, and for a value that the rule cannot have.
     """
     options = dict(identifier) if isinstance(identifier, dict) else {"name": identifier}
     name = options.pop("name", None)
@@ -89,7 +105,8 @@ def get(identifier):
         raise ValueError(
             f"`inner_optimizer` {name!r} has the options {known}. Received: inner_optimizer={identifier!r}"
         )
-    return INNER_OPTIMIZERS[name](**options)
+    checked = {option: _CHECKS[option](f"inner_optimizer[{option!r}]", value) for option, value in options.items()}
+    return INNER_OPTIMIZERS[name](**checked)
 
 
 def start(rule, weights):

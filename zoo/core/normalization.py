@@ -3,15 +3,17 @@
 import keras
 import tensorflow as tf
 
+from zoo.core import arguments
+
 
 class _RowNorm(keras.layers.Layer):
     """Normalizes each row by itself: gamma (x - mean) / sqrt(variance + epsilon) + beta."""
 
     def __init__(self, epsilon=1e-3, center=True, scale=True, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
-        self.center = center
-        self.scale = scale
+        self.epsilon = arguments.number("epsilon", epsilon, at_least=0)
+        self.center = arguments.flag("center", center)
+        self.scale = arguments.flag("scale", scale)
 
     def add_scale_and_offset(self, shape):
         self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones") if self.scale else None
@@ -44,6 +46,9 @@ class LayerNorm(_RowNorm):
         axis: an axis or a list of axes to normalize over; gamma and beta have their sizes.
         epsilon: added to the variance.
         center, scale: whether beta and gamma exist.
+
+    Raises:
+        ValueError: on an `epsilon` below 0, and a `center` or `scale` that is no bool.
 
     Input and output: float [B, ...].
     """
@@ -80,7 +85,7 @@ class GroupNorm(_RowNorm):
     Input and output: float [B, ..., channels].
 
     Raises:
-        ValueError: when built, for a number of groups that does not divide the channels.
+        ValueError: on an `epsilon` below 0, and a `center` or `scale` that is no bool; when built, for a number of groups that does not divide the channels.
     """
 
     def __init__(self, groups=32, epsilon=1e-3, center=True, scale=True, **kwargs):

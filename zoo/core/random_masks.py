@@ -31,6 +31,10 @@ class SeedStates:
         generators = [generator for layer in network._flatten_layers() for generator in layer._seed_generators]
         self._states = {id(generator.state): generator.state for generator in generators}
 
+    @property
+    def variables(self):
+        return list(self._states.values())
+
     def values(self, variables):
         """The values of a network's variables that are not trainable, seed states as of the present place."""
         return [_at_place(v) if id(v) in self._states else v for v in variables]

@@ -30,8 +30,8 @@ class ANIL(MAML):
     >>> model = zoo.ANIL(zoo.backbones.strided_conv4(), way=5, num_inner_steps=5, inner_learning_rate=0.5)
     """
 
-    def fast_variables(self):
-        return self.head_layer().trainable_variables
+    def adapted_part(self):
+        return self.head_layer()
 
     def _adapted(self, x, y, weights, num_steps, training):
         with recorded_statistics() as recorded, drawn_at(-1):

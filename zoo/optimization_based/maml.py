@@ -120,7 +120,7 @@ class MAML(FastWeightsModel):
 
     def fast_variables(self):
         norm = {id(v) for layer in self._norm_layers() for v in layer.trainable_variables}
-        return [v for v in self.network.trainable_variables if self.adapt_norm or id(v) not in norm]
+        return [v for v in self.adapted_part().trainable_variables if self.adapt_norm or id(v) not in norm]
 
     def adapt_task(self, support_x, support_y, training=False):
         num_steps = self.num_inner_steps if training else self.num_inner_steps_test
