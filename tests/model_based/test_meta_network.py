@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import zoo
 from tests import descriptors
+from zoo.core.row_order import content_keys
 from zoo.model_based import gradient_networks, meta_network, representation_losses, row_weights
 
 WAY = 3
@@ -185,6 +186,14 @@ def reference(model, support_x, labels, query_x, chunks):
     return keys, memory, task_weights, np.stack(logits)
 
 
+def in_turn(x, task, rows):
+    """Rows as inference takes them: the first of every class, then the second; of a class, by the numbers of its images."""
+    keys = content_keys(x["support_x"][task]).numpy()
+    labels = x["support_y"][task].numpy()
+    rank = {row: sum(labels[other] == labels[row] and keys[other] < keys[row] for other in rows) for row in rows}
+    return sorted(rows, key=lambda row: (rank[row], labels[row]))
+
+
 def check_against_reference(model, x, task, chunks):
     state = model.adapt(x["support_x"], x["support_y"])
     logits = model.predict_with(state, x["query_x"])[task].numpy()
@@ -199,29 +208,33 @@ def check_against_reference(model, x, task, chunks):
     assert (logits[:, ~seen] < -1e8).all()
 
 
+def split_rows(rows, sizes):
+    return [list(part) for part in np.split(rows, np.cumsum(sizes)[:-1])]
+
+
 CASES = [
-    (1, 3, "cross_entropy", [[0], [1], [2]]),
-    (1, 5, "cross_entropy", [[0], [1], [2]]),  # as many chunks as rows
-    (2, 4, "cross_entropy", [[0, 1], [2], [3, 4], [5]]),
-    (2, 2, "pairwise", [[0, 1, 2], [3, 4, 5]]),
-    (2, 2, "verification", [[0, 1, 2], [3, 4, 5]]),
-    (2, 5, "verification", [[0, 1], [2], [3], [4], [5]]),
+    (1, 3, "cross_entropy", [1, 1, 1]),
+    (1, 5, "cross_entropy", [1, 1, 1]),  # as many chunks as rows
+    (2, 4, "cross_entropy", [2, 1, 2, 1]),
+    (2, 2, "pairwise", [3, 3]),
+    (2, 2, "verification", [3, 3]),
+    (2, 5, "verification", [2, 2, 2]),  # a pair in each
 ]
 
 
-@pytest.mark.parametrize("shot, num_chunks, loss, chunks", CASES)
-def test_against_a_numpy_reference(shot, num_chunks, loss, chunks):
+@pytest.mark.parametrize("shot, num_chunks, loss, sizes", CASES)
+def test_against_a_numpy_reference(shot, num_chunks, loss, sizes):
     """With features of scale e^3: the paper's e^7 multiplies the rounding errors of float32 too."""
     model, x, _ = small_problem(shot=shot, num_chunks=num_chunks, representation_loss=loss, gradient_scale=3.0)
-    check_against_reference(model, x, 1, chunks)
+    check_against_reference(model, x, 1, split_rows(in_turn(x, 1, range(3 * shot)), sizes))
 
 
 def test_against_the_reference_with_the_features_of_the_paper(float64):
     """With padded rows between the others as well."""
     model, x, _ = small_problem(num_chunks=2)
-    check_against_reference(model, x, 0, [[0, 1, 2], [3, 4, 5]])
+    check_against_reference(model, x, 0, split_rows(in_turn(x, 0, range(6)), [3, 3]))
     x["support_y"] = tf.tensor_scatter_nd_update(x["support_y"], [[0, 1], [0, 4]], tf.constant([-1, -1], tf.int64))
-    check_against_reference(model, x, 0, [[0, 2], [3, 5]])
+    check_against_reference(model, x, 0, split_rows(in_turn(x, 0, [0, 2, 3, 5]), [2, 2]))
 
 
 # ---- what is a constant
@@ -335,18 +348,24 @@ def test_verification_loss_by_hand():
 
 
 @pytest.mark.parametrize("loss", ["pairwise", "verification"])
-def test_a_loss_over_pairs_wants_pairs(loss):
-    model, x, y = small_problem(shot=1, num_chunks=3, representation_loss=loss)
-    message = "needs pairs: a task must have more support rows than num_chunks=3"
-    with pytest.raises(ValueError, match=f"representation_loss='{loss}' {message}.* Received: 3 rows"):
-        model(x)
-    model, x, y = small_problem(shot=2, num_chunks=3, representation_loss=loss)
-    x["support_y"] = tf.concat([tf.fill([1, 3], np.int64(-1)), x["support_y"][:1, 3:]], axis=1)
-    x["support_y"] = tf.concat([x["support_y"], [[0, 0, 1, 1, 2, 2]]], axis=0)
-    y = tf.fill(y.shape, np.int64(-1))
-    model.compile(optimizer="sgd")
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        model.train_on_batch(x, y)
+def test_padding_leaves_a_loss_over_pairs_its_pairs(loss, float64):
+    """With more chunks than pairs: three usable rows are one chunk, and not three of a row each, whose loss is 0."""
+    model, x, _ = small_problem(num_chunks=4, representation_loss=loss)
+    x["support_y"] = tf.constant([[-1, 0, -1, 1, 0, -1], [0, 0, 1, 1, 2, 2]], tf.int64)
+    check_against_reference(model, x, 0, [in_turn(x, 0, [1, 3, 4])])
+
+
+def test_a_permutation_of_the_support_rows_changes_no_answer():
+    """Neither in what their order decides, the chunks, nor in a query's answer; in training the rows keep their order."""
+    model, x, _ = small_problem(shot=3, num_chunks=3)
+    x["support_y"] = tf.tensor_scatter_nd_update(x["support_y"], [[0, 1]], tf.constant([-1], tf.int64))
+    rows = np.random.default_rng(0).permutation(9)
+    shuffled = {**x, **{key: tf.gather(x[key], rows, axis=1) for key in ("support_x", "support_y")}}
+    weights = [model.adapt(e["support_x"], e["support_y"])["task_weights"] for e in (x, shuffled)]
+    np.testing.assert_allclose(*weights, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model(shuffled), model(x), rtol=1e-4, atol=1e-5)
+    in_order = [model.adapt(e["support_x"], e["support_y"], training=True)["task_weights"] for e in (x, shuffled)]
+    assert np.abs(in_order[0] - in_order[1]).max() > 1e-3
 
 
 def test_the_weights_of_verification_start_below_zero_and_stay():
@@ -362,6 +381,13 @@ def test_chunks_are_nearly_equal_and_empty_ones_come_first():
     assert rows([1.0, 1.0, 0.0, 1.0, 1.0, 1.0], 2) == [[1, 1, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1]]
     assert rows([0.0, 1.0, 1.0], 3) == [[0, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert rows([0.0, 0.0], 2) == [[0, 0], [0, 0]]
+
+
+def test_chunks_of_pairs_have_two_rows_at_least():
+    rows = lambda usable, count: representation_losses.chunk_rows(tf.constant(usable), count, 2).numpy().T.tolist()  # noqa: E731
+    assert rows([1.0, 1.0, 1.0, 0.0], 3) == [[0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 0]]
+    assert rows([1.0, 1.0, 1.0, 1.0, 1.0], 2) == [[1, 1, 1, 0, 0], [0, 0, 0, 1, 1]]
+    assert rows([0.0, 1.0], 2) == [[0, 0], [0, 1]]
 
 
 def test_empty_chunks_leave_no_trace_in_the_lstm():

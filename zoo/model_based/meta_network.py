@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from zoo.backbones.conv5 import PAPER_INITIALIZER
 from zoo.core import arguments, episode
+from zoo.core.row_order import class_balanced_order
 from zoo.core.taskwise import TaskwiseModel
 from zoo.model_based.gradient_networks import GradientLSTM, GradientMLP, gradient_features
 from zoo.model_based.representation_losses import (
@@ -63,11 +64,13 @@ class MetaNetwork(TaskwiseModel):
             "same", each with a plain ReLU after it, and of layers without weights and randomness (no Dropout: every row has
             filters of its own). `conv5` in the paper. It is that of b; u has a copy with weights of its own.
         way: classes per task.
-        num_chunks: the support rows, in order, make this many chunks of nearly equal size, one step of d each; a task
-            of fewer rows has as many chunks as rows.
+        num_chunks: the support rows make this many chunks of nearly equal size, one step of d each; a task of fewer rows has as
+            many chunks as rows, and for the losses over pairs half as many, so that every chunk has a pair. In training the
+            rows come in their order, which the sampler shuffles; at inference the classes take turns, and within a class the
+            order follows from the images, so that the answer does not depend on the order of the rows.
         representation_loss: "cross_entropy", of the paper's code; or "pairwise", contrastive, of the paper's text where
             classes have several examples; "verification", the cross-entropy of sigmoid(w |u(x) - u(x')|) with whether x and x'
-            are of one class. A chunk of a single row has no pair, so the last two need more rows than `num_chunks`.
+            are of one class.
         hidden_units: of m and d; 20 in the paper.
         gradient_scale: the 7 above.
         initializer: Keras initializer of all dense weights and of those of m and d, as a name or its config; None is the
@@ -77,8 +80,7 @@ class MetaNetwork(TaskwiseModel):
 
     Raises:
         ValueError: for a backbone that is no such chain, a missing `way`, an unknown `representation_loss`, counts below
-            1, an odd `hidden_units` with `odd_start`, for inputs of a wrong rank, shape or dtype, and for a loss over pairs
-            where a task has no more support rows than `num_chunks`, so no pair.
+            1, an odd `hidden_units` with `odd_start`, and for inputs of a wrong rank, shape or dtype.
 
     Example:
 
@@ -149,7 +151,7 @@ class MetaNetwork(TaskwiseModel):
 
     def adapt_task(self, support_x, support_y, training=False):
         usable = tf.cast(episode.usable_rows(support_y, self.way), support_x.dtype)  # [S]
-        task_weights = self._task_weights(support_x, support_y, usable)
+        task_weights = self._task_weights(support_x, support_y, usable, training)
         return {
             "keys": self.keys(support_x, task_weights),
             "memory": self._memory(support_x, support_y, usable),
@@ -164,9 +166,13 @@ class MetaNetwork(TaskwiseModel):
         logits = self._base(query_x, tf.matmul(attention, task_state["memory"]))  # [Q, way]
         return episode.mask_absent_classes(logits[None], task_state["class_counts"][None])[0]
 
-    def _task_weights(self, x, y, usable):
+    def _task_weights(self, x, y, usable, training):
         """Q*, lines 1 to 6: [number of weights of u that make the key]."""
-        chunks = chunk_rows(usable, self.num_chunks)  # [S, chunks]
+        if not training:  # clients send rows in any order
+            order = class_balanced_order(x, y)
+            x, y, usable = tf.gather(x, order), tf.gather(y, order), tf.gather(usable, order)
+        fewest = 1 if self.representation_loss == "cross_entropy" else 2
+        chunks = chunk_rows(usable, self.num_chunks, fewest)  # [S, chunks]
 
         def loss(keys, logits):
             if self.representation_loss == "pairwise":
@@ -218,28 +224,6 @@ class MetaNetwork(TaskwiseModel):
         return tf.matmul(h, self.head.kernel) + row_product(h, head)
 
     # ---- the contract
-
-    def checked_support(self, support_x, support_y):
-        support_x, support_y = super().checked_support(support_x, support_y)
-        num_rows = support_y.shape[1]
-        if self.representation_loss != "cross_entropy" and num_rows is not None and num_rows <= self.num_chunks:
-            raise ValueError(f"{self._pairs_wanted()} Received: {num_rows} rows")
-        return support_x, support_y
-
-    def label_assertions(self, x, y):
-        assertions = super().label_assertions(x, y)
-        if self.representation_loss != "cross_entropy":
-            usable = episode.usable_rows(x["support_y"], self.way)
-            fewest = tf.reduce_min(tf.reduce_sum(tf.cast(usable, tf.int32), axis=1))
-            message = [self._pairs_wanted(), "Received: a task of", fewest, "rows"]
-            assertions.append(tf.debugging.Assert(fewest > self.num_chunks, message))
-        return assertions
-
-    def _pairs_wanted(self):
-        return (
-            f"representation_loss={self.representation_loss!r} needs pairs: a task must have more support rows than "
-            f"num_chunks={self.num_chunks}, so that some chunk has two."
-        )
 
     def state_signature(self):
         key_size = sum(kernel.shape.num_elements() for kernel in key_kernels(self.key_backbone, self.key_hidden))

@@ -8,11 +8,14 @@ MARGIN = 1.0  # of the pairwise loss
 _SQUARE_EPSILON = 1e-8
 
 
-def chunk_rows(usable, num_chunks):
-    """Which chunk each row is in, float [S, num_chunks]: usable rows in order, nearly equal sizes, empty chunks first."""
+def chunk_rows(usable, num_chunks, fewest=1):
+    """Which chunk each row is in, float [S, num_chunks]: usable rows in order, nearly equal sizes, empty chunks first.
+
+    A chunk that is not empty has at least `fewest` rows, or all of them.
+    """
     rank = tf.cumsum(tf.cast(usable, tf.int32), exclusive=True)
     count = tf.cast(tf.reduce_sum(usable), tf.int32)
-    num_occupied = tf.minimum(num_chunks, count)
+    num_occupied = tf.minimum(num_chunks, tf.maximum(count // fewest, 1))
     chunk = num_chunks - num_occupied + rank * num_occupied // tf.maximum(count, 1)
     return tf.one_hot(chunk, num_chunks, dtype=usable.dtype) * usable[:, None]
 

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from zoo.core.batch_norm import BatchNorm
+
 # ---- which networks
 
 
@@ -13,17 +15,20 @@ def check_chain(backbone):
         layer
         for layer, following in zip(layers, [*layers[1:], None])
         # Without weights there may still be variables: the seeds of Dropout and its like.
-        if not (
-            _is_plain_convolution(layer) and _is_plain_relu(following) if has_kernel(layer) else not layer.variables
-        )
+        if not (_is_plain_convolution(layer) and _is_plain_relu(following) if has_kernel(layer) else _is_plain(layer))
     ]
     wrong += _off_the_chain(backbone)
     if wrong:
         raise ValueError(
             "`backbone` must be a chain of Conv2D without bias or activation, stride 1, padding 'same' and channels last, "
-            "each with a plain ReLU after it, and of layers without weights and randomness, each called once and on the "
-            f"layer before it alone. Received: layer {wrong[0].name}"
+            "each with a plain ReLU after it, and of layers without weights, randomness and statistics of a batch, each called "
+            f"once and on the layer before it alone. Received: layer {wrong[0].name}"
         )
+
+
+def _is_plain(layer):
+    """Whether a layer does the same to each row, and has nothing to train: a batch's statistics would mix the rows."""
+    return not layer.variables and not any(isinstance(part, BatchNorm) for part in layer._flatten_layers())
 
 
 def has_kernel(layer):
