@@ -83,6 +83,26 @@ def test_add_loss_of_the_model_is_refused(model):
         model.add_loss(tf.constant(1.0))
 
 
+def test_xla_is_refused(model):
+    """It would drop the checks of labels; what Keras takes by itself is no XLA."""
+    with pytest.raises(ValueError, match="^`jit_compile` must be left out: XLA [^\n]* Received: jit_compile=True$"):
+        model.compile("sgd", jit_compile=True)
+    for jit_compile in ("auto", False, None):
+        model.compile("sgd", jit_compile=jit_compile)
+        assert not model.jit_compile
+
+
+def test_a_compiled_model_comes_back_from_its_file_with_its_optimizer(tmp_path):
+    model = prototypical()
+    model.compile(keras.optimizers.Adam(0.25), jit_compile=False, run_eagerly=True)
+    model.fit(*episode(), batch_size=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.optimizer.iterations == 1 and not again.jit_compile
+    for variable, before in zip(again.optimizer.variables, model.optimizer.variables):
+        np.testing.assert_array_equal(variable, before)
+
+
 def test_export_says_what_to_use(model, tmp_path):
     with pytest.raises(NotImplementedError, match="^A model that adapts .* `python -m export.export_model`[^\n]*$"):
         model.export(tmp_path / "served")

@@ -16,6 +16,15 @@ def refuse(model, **options):
             )
 
 
+def refuse_jit(jit_compile):
+    """Raises ValueError for jit_compile=True: padding gives shapes that XLA cannot compile, and XLA drops the checks of labels."""
+    if jit_compile not in (None, False, "auto"):
+        raise ValueError(
+            "`jit_compile` must be left out: XLA drops the checks of labels, and cannot compile what takes padded rows out. "
+            f"Received: jit_compile={jit_compile!r}"
+        )
+
+
 def own_metrics(metrics, reported):
     """The metrics to compute beside the model's own, or None.
 

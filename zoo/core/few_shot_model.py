@@ -19,7 +19,8 @@ class FewShotModel(keras.Model):
         way: classes per task that the model answers for, or None where the method takes any number from the labels.
         target_size: size D of the float targets of a regression model; None for classification.
 
-    Regularizers of layers are added to the mean of `task_objective`. `compile` takes an optimizer and metrics, which see the
+    Regularizers of layers are added to the mean of `task_objective` in training; the loss that `evaluate` and validation
+    report is without them. `compile` takes an optimizer and metrics, which see the
     rows with a label, [rows] and logits [rows, way]; a model compiled without an optimizer can be evaluated.
     """
 
@@ -55,7 +56,7 @@ class FewShotModel(keras.Model):
             EpisodeMean("accuracy") if target_size is None else EpisodeMean("mean_squared_error", direction="min")
         )
         self.additional_metrics = []  # EpisodeMeans of a method's own, see `answer_in_evaluation`
-        self.supports_jit = False  # padding gives shapes that XLA cannot compile, and XLA drops the checks of labels
+        self.supports_jit = False  # so that Keras' jit_compile="auto" is False: see `compiling.refuse_jit`
         self.built = True
 
     # ---- what a method gives
@@ -128,7 +129,7 @@ class FewShotModel(keras.Model):
         return episode.mean_squared_error(y, outputs)
 
     def task_metric(self, y, outputs):
-        """One figure per task: accuracy, or mean squared error: [T]."""
+        """One result per task: accuracy, or mean squared error: [T]."""
         if self.target_size is None:
             return episode.accuracy(y, outputs)
         return episode.mean_squared_error(y, outputs)
@@ -272,10 +273,11 @@ class FewShotModel(keras.Model):
         """Keras' `compile`; see the class for what it takes.
 
         Raises:
-            ValueError: for `loss`, `loss_weights` or `weighted_metrics`; for metrics that are no list, or named as one of the
-                model's; for a backbone whose layers use `add_loss` or `activity_regularizer`.
+            ValueError: for `loss`, `loss_weights` or `weighted_metrics`; for jit_compile=True; for metrics that are no list, or
+                named as one of the model's; for a backbone whose layers use `add_loss` or `activity_regularizer`.
         """
         compiling.refuse(self, loss=loss, loss_weights=loss_weights, weighted_metrics=weighted_metrics)
+        compiling.refuse_jit(options.get("jit_compile"))
         compiling.refuse_added_losses(self.backbone)
         reported = ("loss", *(metric.name for metric in self._episode_metrics))
         super().compile(optimizer=optimizer, metrics=compiling.own_metrics(metrics, reported), **options)
