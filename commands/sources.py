@@ -48,9 +48,11 @@ def check_run(workdir):
 def check_preset(name_or_folder):
     """Raises ValueError unless there is such a preset."""
     if not any((path / CONFIG_FILE).is_file() for path in (_PACKAGED / name_or_folder, pathlib.Path(name_or_folder))):
-        names = ", ".join(sorted(path.parent.name for path in _PACKAGED.glob(f"*/{CONFIG_FILE}")))
+        names = sorted(path.parent.name for path in _PACKAGED.glob(f"*/{CONFIG_FILE}"))
+        near = difflib.get_close_matches(pathlib.Path(name_or_folder).name, names)
         raise ValueError(
-            f"Expected the name of a preset ({names}), or a folder with {CONFIG_FILE}. Received: --preset={name_or_folder}"
+            f"Expected the name of a preset, or a folder with {CONFIG_FILE}. Received: --preset={name_or_folder}"
+            f"{'; near: ' if near else ''}{', '.join(near)}. README.md lists all presets, and so does `ls {PRESETS}`"
         )
 
 
@@ -81,7 +83,27 @@ def check_output_folder(path, flag):
     path = pathlib.Path(path)
     there = next(part for part in (path, *path.absolute().parents) if part.exists())
     if not there.is_dir():
-        raise ValueError(f"`{flag}` must be a folder that can be written. Received: {path}: {there} is a file")
+        raise _unwritable(path, flag, f"{there} is a file")
+
+
+def writable_folder(path, flag):
+    """The folder, made where missing.
+
+    Raises:
+        ValueError: where it cannot be written; names `flag`, `--workdir`.
+    """
+    folder = pathlib.Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").write_text("")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise _unwritable(path, flag, error.strerror) from error
+    return folder
+
+
+def _unwritable(path, flag, reason):
+    return ValueError(f"`{flag}` must be a folder that can be written. Received: {path}: {reason}")
 
 
 def check_folder(path, flag, expected):

@@ -1,6 +1,6 @@
 """ANIL on Omniglot, 5-way 1-shot.
 
-Paper: Raghu et al., ICLR 2020, https://arxiv.org/abs/1909.09157: 96.2 +- 0.5 % 20-way 1-shot, and no 5-way figure (random
+Paper: Raghu et al., ICLR 2020, https://arxiv.org/abs/1909.09157: 96.2 +- 0.5 % 20-way 1-shot, and no 5-way result (random
   split of the characters, transductive). Here: background split, upright test characters.
 Differs from the paper: a query is normalized by the statistics of the support set, and can be asked alone;
   5,000 steps from 3e-3 to 0 along a cosine, not 60,000 at 1e-3.

@@ -1,6 +1,6 @@
 """LSTM meta-learner on Omniglot, 5-way 1-shot.
 
-Paper: Ravi, Larochelle, ICLR 2017, https://openreview.net/forum?id=rJY0-Kcll: no Omniglot figure; 43.44 +- 0.77 % on
+Paper: Ravi, Larochelle, ICLR 2017, https://openreview.net/forum?id=rJY0-Kcll: no Omniglot result; 43.44 +- 0.77 % on
   miniImageNet, 5-way 1-shot.
 Differs from the paper: 16 filters and 8 steps, not 32 and 12; b_I starts between -1.5 and -0.5, a step of about 0.27 and not
   0.01, which would first have to be learned; 4 tasks per step, along a cosine.

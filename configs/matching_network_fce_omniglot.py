@@ -1,6 +1,6 @@
 """Matching Network with full-context embeddings on Omniglot, trained 20-way 1-shot.
 
-Paper: Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra, NeurIPS 2016, https://arxiv.org/abs/1606.04080: no figure of its own
+Paper: Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra, NeurIPS 2016, https://arxiv.org/abs/1606.04080: no result of its own
   on Omniglot, where these embeddings brought nothing; without them 98.1 % 5-way and 93.8 % 20-way 1-shot (random split of the
   characters). Here: background split, upright test characters.
 Differs from the paper: only the support embeddings are normalized; one model trained 20-way answers every way, where the

@@ -1,6 +1,6 @@
 """Prototypical Network on glyphs, the data set that needs no download: what `make quickstart` trains.
 
-Paper: Snell, Swersky, Zemel, NeurIPS 2017, https://arxiv.org/abs/1703.05175. There is no published figure on glyphs.
+Paper: Snell, Swersky, Zemel, NeurIPS 2017, https://arxiv.org/abs/1703.05175. There is no published result on glyphs.
 Cost: under 3 minutes on 2 CPU cores.
 Command: python -m trainers.train --config=configs/prototypical_network_glyphs.py --workdir=runs/prototypical_network_glyphs
 To reach: 90 % 5-way 1-shot on scripts it never saw.

@@ -1,7 +1,7 @@
 """Siamese network of Conv-4 on Omniglot at 28x28: a small relative of Koch's network, under a name of its own.
 
 Paper: Koch, Zemel, Salakhutdinov, ICML deep learning workshop 2015,
-  https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf. Its own figure is 92.0 % on Lake's 20-way task within alphabets
+  https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf. Its own result is 92.0 % on Lake's 20-way task within alphabets
   at 105x105, see configs/siamese_network_koch_omniglot.py. Vinyals et al. (NeurIPS 2016,
   https://arxiv.org/abs/1606.04080, table 1) report 96.7 % 5-way and 88.0 % 20-way 1-shot for a Siamese network at
   28x28, on a random split. Here: background split, upright test characters.

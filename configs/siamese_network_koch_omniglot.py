@@ -10,7 +10,7 @@ Differs from the paper: Adam with a cosine in place of SGD with rates and final 
   distribution, and convolutions are computed in bfloat16 (see `zoo.backbones.koch`), which two hours on a CPU ask for.
   Distortions drawn anew at each step in place of 8 fixed copies of each pair. 27 alphabets train, 3 validate and 20 test, in
   place of 30, 10 and 10, with all drawers in each: tensorflow_datasets does not record who drew an image. So a task's
-  support is not by one drawer and its queries by another, as in Lake's task, and figures on the two do not compare.
+  support is not by one drawer and its queries by another, as in Lake's task, and results on the two do not compare.
 Cost: about 75 minutes on 2 CPU cores that compute in bfloat16: 2 to 3 seconds a step of 128 images. 39 million weights, 156 MB.
 Command: python -m trainers.train --config=configs/siamese_network_koch_omniglot.py --workdir=runs/siamese_network_koch_omniglot
 To reach: 80 % 20-way 1-shot within alphabets, what the better ports report after far longer training; none is known to reach 92.

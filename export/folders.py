@@ -1,10 +1,10 @@
 """Folders of images that a served model is to learn from or to classify."""
 
-import collections
 import pathlib
 import warnings
 
 from zoo.datasets.image_files import EXTENSIONS, files_below, image_files, subfolders
+from zoo.datasets.messages import kinds_of, listed
 
 
 def class_folders(folder):
@@ -21,7 +21,7 @@ def class_folders(folder):
     for path in subfolders(root):
         classes[path.name], foreign = files_below(path)
         if not classes[path.name]:
-            received = f"only {_kinds(foreign)}" if foreign else "no files"
+            received = f"only {kinds_of(foreign)}" if foreign else "no files"
             raise ValueError(
                 f"Class {path.name!r} has no images: expected files {', '.join(EXTENSIONS)} in {path}. "
                 f"Received: {received}"
@@ -30,9 +30,11 @@ def class_folders(folder):
     if len(classes) < 2:
         raise ValueError(f"{root} must have at least 2 folders of images, one per class. Received: {list(classes)}")
     if others:
-        warnings.warn(f"{root}: files that are no images are left out: {_kinds(others)}", stacklevel=2)
+        warnings.warn(f"{root}: files that are no images are left out: {kinds_of(others)}", stacklevel=2)
     if loose := image_files(root):
-        warnings.warn(f"{root}: images in no class folder are left out: {_names(loose)}", stacklevel=2)
+        warnings.warn(
+            f"{root}: images in no class folder are left out: {listed(path.name for path in loose)}", stacklevel=2
+        )
     return classes
 
 
@@ -59,12 +61,3 @@ def _existing(path, exists, expected):
     if not exists(root):
         raise ValueError(f"Expected {expected}. Received: {path}")
     return root
-
-
-def _kinds(files):
-    counts = collections.Counter(path.suffix.lower() or "without extension" for path in files)
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-
-
-def _names(files):
-    return ", ".join(path.name for path in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")

@@ -6,6 +6,8 @@ import pathlib
 import shutil
 import tempfile
 
+from commands.sources import writable_folder
+
 _HIGHEST = 2**63 - 1  # a server reads the name of the folder as an int64
 
 
@@ -29,15 +31,9 @@ def new_version(output_dir, version):
     Raises:
         ValueError: where `output_dir` cannot be written.
     """
-    output_dir = pathlib.Path(output_dir)
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        # Not a number, which a server would load, but on the same disk, for the rename.
-        scratch = pathlib.Path(tempfile.mkdtemp(dir=output_dir, prefix=".writing-"))
-    except OSError as error:
-        raise ValueError(
-            f"`output_dir` must be a folder that can be written. Received: {output_dir}: {error.strerror}"
-        ) from error
+    output_dir = writable_folder(output_dir, "output_dir")
+    # Not a number, which a server would load, but on the same disk, for the rename.
+    scratch = pathlib.Path(tempfile.mkdtemp(dir=output_dir, prefix=".writing-"))
     try:
         yield scratch
         scratch.chmod(0o755)

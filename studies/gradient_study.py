@@ -57,6 +57,12 @@ def choose_config(default):
         config["dataset"] = {"name": _DATASET.value, "options": {}, "train_options": {}}
     if _SEED.value is not None:
         config["seed"] = _SEED.value
+    way = config["train"]["way"]
+    if isinstance(way, (list, tuple)):
+        raise ValueError(
+            "`config.train.way` must be one number: a study compares minibatches of the same classes. "
+            f"Received: {list(way)}; --config.train.way={way[-1]} chooses one"
+        )
     return config
 
 
@@ -179,9 +185,9 @@ def main():
         sources.chosen_source(_WORKDIR.value, _PRESET.value)
     sources.check_output_folder(_OUTPUT_DIR.value, "--output_dir")
     with launcher.imports():
-        from zoo.core.files import writable_folder
+        import zoo  # noqa: F401
 
-    folder = writable_folder(_OUTPUT_DIR.value, "--output_dir")
+    folder = sources.writable_folder(_OUTPUT_DIR.value, "--output_dir")
     (train_combinations if _COMBINE.value else measure_terms)(folder)
     for suffix in ("md", "json", "png"):
         print(folder / f"{'gradient_combinations' if _COMBINE.value else 'gradient_terms'}.{suffix}")

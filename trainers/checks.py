@@ -41,6 +41,8 @@ def check_run(config, model, tasks, streams=("train", "validation")):
     check_input_shape(model, tasks["train"], config)
     for stream in streams:
         check_protocol(f"config.{stream}", config[stream], config[stream]["tasks"], model, tasks[stream], stream)
+    part = config["validation"]
+    check_num_episodes("config.validation.episodes", part["episodes"], part["tasks"])
     part = config["evaluation"]
     check_num_episodes("config.evaluation.episodes", part["episodes"], part["tasks"])
     for name, protocol in part["protocols"].items():

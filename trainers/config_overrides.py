@@ -18,10 +18,16 @@ def parse_flags(argv):
     """
     argv = _with_files(argv)
     lines = "\n".join(argv)
-    for field in re.findall(r"^--?config\.([\w.]+)", lines, re.MULTILINE):
+    fields = re.findall(r"^--?config\.([\w.]+)", lines, re.MULTILINE)
+    for field in fields:
         if (path := re.sub(r"\.(\d\w*)", r"['\1']", field)) != field:
             sys.exit(f"error: --config.{field}: a field that begins with a digit stands in brackets, {path}")
     paths = re.findall(r"^--?config[=\n](.+)", lines, re.MULTILINE)
+    if fields and not paths:
+        sys.exit(
+            f"error: --config.{fields[0]} changes a field of a config: --config must name its file, such as "
+            "configs/maml_sinusoid.py. Received: no --config"
+        )
     try:
         rest = flags.FLAGS(argv)
         getattr(flags.FLAGS.config, "items", None)  # without its file, the config fails at the first look into it
@@ -31,7 +37,7 @@ def parse_flags(argv):
     except (AttributeError, KeyError, TypeError):
         if paths:
             config = flags.FLAGS["config"].parser.parse(paths[-1])
-            for field in re.findall(r"^--?config\.([\w.]+)", lines, re.MULTILINE):
+            for field in fields:
                 check_field(config, field)
         raise
 

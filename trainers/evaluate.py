@@ -42,11 +42,11 @@ def main():
         from publishing import presentations
         from publishing.results import describe_protocol, few_classes_remark, format_result, with_additional
         from trainers import builder, distribute, protocols, reporting
-        from zoo.core.files import writable_folder
         from zoo.presets import preset_metadata
 
     if _WORKDIR.value:
-        writable_folder(_WORKDIR.value, "--workdir")
+        sources.writable_folder(_WORKDIR.value, "--workdir")
+        protocols.training_cost(_WORKDIR.value)
     distribute.configure_threads(builder.method_class(preset_metadata(source)["config"]))
     results, tasks = protocols.evaluate_preset(
         source,

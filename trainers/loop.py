@@ -237,7 +237,7 @@ class Trainer:
         """Loss and metric on the validation episodes, the same at each call."""
         start, part = time.perf_counter(), self.config["validation"]
         iterator = self._iterator(self._validation_tasks, "validation", 0)
-        logs = self._run_steps(self.model.test_step, iterator, max(1, part["episodes"] // part["tasks"]))
+        logs = self._run_steps(self.model.test_step, iterator, part["episodes"] // part["tasks"])
         self._seconds.assign_add(time.perf_counter() - start)
         return {"step": self.steps_done, "seconds": float(self._seconds)} | {
             f"validation_{name}": value for name, value in logs.items()

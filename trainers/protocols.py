@@ -7,7 +7,7 @@ import tensorflow as tf
 from publishing.results import format_count
 from trainers import builder, checks, class_record
 from trainers.distribute import describe_machine
-from trainers.workdir import read_metrics
+from trainers.workdir import METRICS_FILE, read_metrics
 from zoo.core.metrics import lower_is_better
 from zoo.model_based.presentation_accuracy import PresentationAccuracy
 from zoo.presets import from_preset, preset_metadata, untrained
@@ -120,11 +120,21 @@ def _num_classes(tasks, protocol):
 
 
 def training_cost(workdir):
-    """What the training run took: steps, step of the kept weights, seconds, and the machines that it ran on, in their order."""
-    machines = preset_metadata(workdir).get("machines") or [describe_machine()]  # older runs do not tell
+    """What the training run took: steps, step of the kept weights, seconds, and the machines that it ran on, in their order.
+
+    Raises:
+        ValueError: where no validation is recorded: a run that was killed before its first checkpoint and began anew has weights
+            and no record of them until it validates again.
+    """
     records = read_metrics(workdir)
     trained = [record for record in records if "loss" in record]
     validated = [record for record in records if "validation_loss" in record]
+    if not validated:
+        raise ValueError(
+            f"`--workdir` must hold the record of a validation, in {METRICS_FILE}: evaluate the run when it has validated. "
+            f"Received: {workdir}, with {len(records)} records and none of a validation"
+        )
+    machines = preset_metadata(workdir).get("machines") or [describe_machine()]  # older runs do not tell
     (metric,) = (name for name in ("validation_accuracy", "validation_mean_squared_error") if name in validated[0])
     best = (min if lower_is_better(metric) else max)(validated, key=lambda record: record[metric])
     return {

@@ -11,9 +11,10 @@ import socket
 import numpy as np
 import tensorflow as tf
 
+from commands.sources import writable_folder
 from trainers.checkpoints import restore_latest
 from trainers.events import keep_events_until
-from zoo.core.files import writable_folder, write_text
+from zoo.core.files import write_text
 from zoo.presets.loader import CARD_FILE, WEIGHTS_FILE, preset_metadata
 from zoo.presets.writer import save_preset_config, save_preset_weights
 
@@ -168,12 +169,14 @@ class Workdir:
 
 
 def read_metrics(path):
-    """The records of metrics.jsonl; a last line that was cut off is left out.
+    """The records of metrics.jsonl, none where it is missing; a last line that was cut off is left out.
 
     Raises:
         ValueError: for any other line that is no record.
     """
     path, records = pathlib.Path(path) / METRICS_FILE, []
+    if not path.is_file():
+        return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
         try:

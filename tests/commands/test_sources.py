@@ -56,7 +56,18 @@ def folders(tmp_path):
             ["--workdir={0}/run"],
             "{0}/run, a run without model.weights.h5, which the first validation writes",
         ),
-        ("trainers.evaluate", ["--preset=resnet"], "or a folder with model.json. Received: --preset=resnet"),
+        ("trainers.evaluate", ["--preset=resnet"], "or a folder with model.json. Received: --preset=resnet. README.md"),
+        (
+            "trainers.evaluate",
+            ["--preset=maml_sinusoid_5shot"],
+            "Received: --preset=maml_sinusoid_5shot; near: maml_mlp_sinusoid_5shot. README.md lists all presets",
+        ),
+        (
+            "trainers.train",
+            ["--config.x=1", "--workdir={0}/o"],
+            "--config.x changes a field of a config: --config must name",
+        ),
+        ("studies.gradient_study", ["--config.x=1", "--output_dir={0}/o"], "--config.x changes a field of a config"),
         (
             "trainers.evaluate",
             [f"--preset={PRESET}", "--shot=1,2,3"],
@@ -128,6 +139,17 @@ def test_presets_and_runs_are_found():
     assert sources.chosen_source(None, PRESET) == PRESET
     folder = str(sources.PRESETS / PRESET)
     assert sources.chosen_source(folder, None) == sources.chosen_source(None, folder) == folder
+
+
+def test_a_folder_is_made_and_left_empty(tmp_path):
+    folder = sources.writable_folder(tmp_path / "a" / "b", "--output_dir")
+    assert folder.is_dir() and not list(folder.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_its_flag(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="`--workdir` must be a folder that can be written. Received: .*file: "):
+        sources.writable_folder(tmp_path / "file", "--workdir")
 
 
 def run(module, *arguments, path, cwd=ROOT):

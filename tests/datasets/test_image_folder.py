@@ -340,7 +340,21 @@ def test_root_that_is_not_there(tmp_path):
 
 def test_no_class_folders(tmp_path):
     _write(tmp_path / "0.png")
+    with pytest.raises(
+        ValueError, match="one folder of images per class. Received: 1 image directly in it, and no folder"
+    ):
+        image_folder.load("train", tmp_path)
+    (tmp_path / "0.png").unlink()
     with pytest.raises(ValueError, match="one folder of images per class. Received: no folder in it"):
+        image_folder.load("train", tmp_path)
+
+
+def test_images_directly_in_the_folders_of_subsets(tmp_path):
+    for part in ("train", "val", "test"):
+        for number in range(2):
+            _write(tmp_path / part / f"{number}.png")
+    message = "train must have one folder of images per class. Received: 2 images directly in it, and no folder$"
+    with pytest.raises(ValueError, match=message):
         image_folder.load("train", tmp_path)
 
 

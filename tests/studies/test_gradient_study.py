@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import signal
 import sys
 
@@ -200,6 +201,22 @@ def test_published_meta_steps():
         np.testing.assert_allclose(meta_step, 0.25 / divisor, rtol=2e-3)
         last_alone = (0,) * (len(coefficients) - 1) + (1,)
         assert coefficients == ((1,) * len(coefficients) if "+" in name else last_alone), name
+
+
+@pytest.mark.parametrize("flags", [[], ["--combine"]], ids=["terms", "combine"])
+def test_a_ranged_way_is_refused(flags, tmp_path):
+    """With the value that the flag may have; minibatches of another number of rows each have no common order of losses."""
+    config = tmp_path / "ranged.py"
+    config.write_text(
+        "from configs import reptile_omniglot_5way_1shot\n\n\n"
+        "def get_config():\n"
+        "    config = reptile_omniglot_5way_1shot.get_config()\n"
+        "    config.train = {**config.train.to_dict(), 'way': [3, 5]}\n"
+        "    return config\n"
+    )
+    done = run(f"--config={config}", "--dataset=glyphs", *flags, f"--output_dir={tmp_path / 'out'}")
+    expected = r"error: `config.train.way` must be one number: .* Received: \[3, 5\]; --config.train.way=5 chooses one"
+    assert done.returncode == 1 and re.search(expected, done.stderr), done.stderr
 
 
 if __name__ == "__main__":

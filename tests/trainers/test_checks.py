@@ -80,6 +80,12 @@ def changed(config, path, value):
         ),
         (
             "PrototypicalNetwork",
+            "validation.episodes",
+            9,
+            "`config.validation.episodes` must be a multiple of the 2 tasks of a batch. Received: 9",
+        ),
+        (
+            "PrototypicalNetwork",
             "model.backbone_options.input_shape",
             [28, 28, 1],
             r"`config.model.backbone_options.input_shape` must be the shape of the inputs of patterns with "

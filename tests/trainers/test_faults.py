@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import zoo
 from tests.trainers.small_runs import final_weights, make_config, small_classes, train  # noqa: F401
-from trainers import workdir
+from trainers import protocols, workdir
 from trainers.checkpoints import find_checkpoints, restore_latest
 from trainers.loop import TrainingError
 from trainers.workdir import Workdir
@@ -155,6 +155,15 @@ def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path, monke
         np.testing.assert_array_equal(value, straight[name], err_msg=name)
     steps = [record["step"] for record in workdir.read_metrics(folder)]
     assert steps == [record["step"] for record in workdir.read_metrics(tmp_path / "straight")]
+
+
+def test_weights_without_the_record_of_their_validation_are_not_evaluated(tmp_path):
+    """Killed between the first validation and the first checkpoint, and begun anew: the records went, the weights stayed."""
+    for content in (None, "", json.dumps({"step": 2, "loss": 1.0}) + "\n"):
+        if content is not None:
+            (tmp_path / "metrics.jsonl").write_text(content)
+        with pytest.raises(ValueError, match="must hold the record of a validation, in metrics.jsonl: [^\n]*$"):
+            protocols.training_cost(tmp_path)
 
 
 def test_broken_records_are_named(tmp_path):

@@ -1,8 +1,7 @@
-"""Files that are replaced whole, and folders that can be written."""
+"""Files that are replaced whole, and room for them."""
 
 import errno
 import os
-import pathlib
 import shutil
 
 
@@ -23,21 +22,3 @@ def check_room(folder, num_bytes):
     if free < num_bytes:
         message = f"{os.strerror(errno.ENOSPC)}: {num_bytes:,} bytes are needed and {free:,} free"
         raise OSError(errno.ENOSPC, message, str(folder))
-
-
-def writable_folder(path, flag):
-    """The folder, made where missing.
-
-    Raises:
-        ValueError: where it cannot be written; names `flag`, `--workdir`.
-    """
-    folder = pathlib.Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / ".writable", "")
-        os.unlink(folder / ".writable")
-    except OSError as error:
-        raise ValueError(
-            f"`{flag}` must be a folder that can be written. Received: {path}: {error.strerror}"
-        ) from error
-    return folder

@@ -152,7 +152,7 @@ def load(subset="train", image_size=28, distortions=False):
 
     Rendered once per machine (20 s on one core) and cached; a drawing depends on its code point and its number alone.
     Machines may differ in single grey levels, as their FreeType and BLAS do. It is no benchmark of the literature:
-    figures on it compare with nothing but other figures on it.
+    results on it compare with nothing but other results on it.
 
     Args:
         subset: "train", "validation", "trainval" (both) or "test".

@@ -1,6 +1,5 @@
 """Any folder that holds one folder of images per class."""
 
-import collections
 import os
 import pathlib
 
@@ -9,7 +8,7 @@ import numpy as np
 from zoo.datasets.image_files import EXTENSIONS, files_below, image_files, read_image, subfolders
 from zoo.datasets.image_split import BY, deal_images
 from zoo.datasets.image_table import read_table
-from zoo.datasets.messages import counted, listed, warn_once
+from zoo.datasets.messages import counted, kinds_of, listed, warn_once
 from zoo.datasets.options import check_bool, check_int
 from zoo.datasets.sampler import ImageClasses
 from zoo.datasets.subsets import deal, parts_of
@@ -259,7 +258,9 @@ def _own_subsets(root, folders, by_images):
 def _class_folders(folder):
     folders = subfolders(folder)
     if not folders:
-        raise ValueError(f"{folder} must have one folder of images per class. Received: no folder in it")
+        loose = image_files(folder)
+        inside = f"{counted(len(loose), 'image')} directly in it, and no folder" if loose else "no folder in it"
+        raise ValueError(f"{folder} must have one folder of images per class. Received: {inside}")
     return folders
 
 
@@ -272,13 +273,9 @@ def _scan(root, parts):
     parents = {root, *(folder.parent for folder in images)}
     loose = [path for parent in sorted(parents) for path in image_files(parent)]
     if others:
-        kinds = collections.Counter(path.suffix.lower() or "without extension" for path in others)
-        counts = listed(
-            f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
-        )
         warn_once(
             f"{root}: {counted(len(others), 'file')} in class folders left out, for being none of {', '.join(EXTENSIONS)}: "
-            f"{counts}"
+            f"{kinds_of(others)}"
         )
     if loose:
         warn_once(

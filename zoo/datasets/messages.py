@@ -1,5 +1,6 @@
 """Lines about data: short, and each said once."""
 
+import collections
 import warnings
 
 _SAID = set()
@@ -10,6 +11,12 @@ def listed(names, most=3):
     names = [str(name) for name in names]
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def kinds_of(paths):
+    """How many files there are of each extension, the most first: `30 .tif, 1 .txt`."""
+    kinds = collections.Counter(path.suffix.lower() or "without extension" for path in paths)
+    return listed(f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0])))
 
 
 def counted(number, noun, plural=None):

@@ -46,7 +46,7 @@ def load(
             "random": 1,200 against 423 characters over all alphabets, drawn by `split_seed`; 100 of the 1,200 validate.
             "vinyals": 1,028, 172 and 423 characters, the lists that Prototypical Networks used.
         rotations: whether each class also comes turned by 90, 180 and 270 degrees, as three classes more. The papers
-            differ on it for test classes; figures with and without are not comparable.
+            differ on it for test classes; results with and without are not comparable.
         image_size: side in pixels, from 8 to 105; 105 is the original.
         resize: "antialias" (grey levels, Lanczos) or "nearest" (two levels, what many papers' code did unknowingly).
         num_validation_alphabets: of the 30 background alphabets, 1 to 29 of them, drawn by `split_seed`.

@@ -10,6 +10,7 @@ classes of Keras and of this zoo are made, and Lambda layers are refused.
 
 import contextlib
 import copy
+import difflib
 import inspect
 import json
 import math
@@ -42,9 +43,10 @@ def preset_folder(name_or_folder):
     for folder in (_PRESETS / str(name_or_folder), pathlib.Path(name_or_folder)):
         if (folder / CONFIG_FILE).is_file():
             return folder
+    near = difflib.get_close_matches(str(name_or_folder), list_presets())
     raise ValueError(
-        f"Expected the name of a preset ({', '.join(list_presets())}), or a folder with {CONFIG_FILE}, such as the workdir "
-        f"of a training run. Received: {str(name_or_folder)!r}"
+        f"Expected the name of a preset, of zoo.list_presets(), or a folder with {CONFIG_FILE}, such as the workdir of a "
+        f"training run. Received: {str(name_or_folder)!r}{'; near: ' if near else ''}{', '.join(near)}"
     )
 
 
