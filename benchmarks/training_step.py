@@ -2,10 +2,12 @@
 
 python -m benchmarks.training_step [--cases=maml_5_steps,...] [--document=docs/performance.md]
 
-Each case runs in a process of its own, since its threads are set when TensorFlow starts. Prints, per case, the first call
-(tracing included) and the median over 6 calls of 20 steps each; with --document it writes the table there.
+Each case runs in a process of its own, since its threads are set when TensorFlow starts: once with one thread for each
+operation and once with all of them, and the trainers' choice, `one_thread_per_op` of the method, is marked. Prints, per case,
+the first call (tracing included) and the median over 6 calls of 20 steps each; with --document it writes the table there.
 """
 
+import itertools
 import json
 import os
 import platform
@@ -13,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+import types
 
 from absl import flags
 
@@ -22,6 +25,7 @@ from configs import common
 _CASES = flags.DEFINE_list("cases", None, "Cases to time; all when left out.")
 _DOCUMENT = flags.DEFINE_string("document", None, "File to write the table into, between its training_step marks.")
 _CHILD = flags.DEFINE_string("child", None, "Times this case in this process and prints JSON.")
+_ONE_THREAD_PER_OP = flags.DEFINE_bool("one_thread_per_op", None, "Of --child: in place of what its method says.")
 
 _STEPS = 20
 _CALLS = 6
@@ -57,15 +61,16 @@ CASES = {
 }
 
 
-def time_case(name):
-    """Seconds of the first call, and of each later call per step."""
+def time_case(name, one_thread_per_op):
+    """Seconds of the first call, and of each later call per step; and whether trainers choose these threads."""
     with launcher.imports():
         import tensorflow as tf
 
         from trainers import builder, distribute, loop
 
     config = builder.to_dict(CASES[name][1])
-    distribute.configure_threads(builder.method_class(config))
+    chosen = builder.method_class(config).one_thread_per_op
+    distribute.configure_threads(types.SimpleNamespace(one_thread_per_op=one_thread_per_op))
     trainer = loop.Trainer(config, tf.distribute.get_strategy())
     start = time.perf_counter()
     trainer.train_until(1)
@@ -75,19 +80,20 @@ def time_case(name):
         start = time.perf_counter()
         trainer.train_until(trainer.steps_done + _STEPS)
         steps.append((time.perf_counter() - start) / _STEPS)
-    return {"first": first, "steps": steps}
+    return {"first": first, "steps": steps, "chosen": one_thread_per_op == chosen}
 
 
-def _cells(name, timing):
+def _cells(name, one_thread_per_op, timing):
     label, config = CASES[name]
     median, fastest, slowest = (f(timing["steps"]) for f in (statistics.median, min, max))
     spread = f"{median:.3f} s ({fastest:.3f} to {slowest:.3f})"
-    return [label, f"{timing['first']:.1f} s", spread, f"{config.train.tasks / median:.1f}"]
+    threads = f"{'one' if one_thread_per_op else 'all'}{', the default' if timing['chosen'] else ''}"
+    return [label, threads, f"{timing['first']:.1f} s", spread, f"{config.train.tasks / median:.1f}"]
 
 
 def main():
     if _CHILD.value:
-        print(json.dumps(time_case(_CHILD.value)))
+        print(json.dumps(time_case(_CHILD.value, _ONE_THREAD_PER_OP.value)))
         return
     unknown = sorted(set(_CASES.value or ()) - set(CASES))
     if unknown:
@@ -96,13 +102,17 @@ def main():
         from publishing import markdown
 
     rows = []
-    for name in _CASES.value or CASES:
-        command = [sys.executable, "-m", "benchmarks.training_step", f"--child={name}"]
+    for name, one_thread_per_op in itertools.product(_CASES.value or CASES, (True, False)):
+        threads = f"--{'' if one_thread_per_op else 'no'}one_thread_per_op"
+        command = [sys.executable, "-m", "benchmarks.training_step", f"--child={name}", threads]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        rows.append(_cells(name, json.loads(done.stdout.splitlines()[-1])))
+        rows.append(_cells(name, one_thread_per_op, json.loads(done.stdout.splitlines()[-1])))
         print(markdown.row(*rows[-1]), flush=True)
     if _DOCUMENT.value:
-        table = markdown.table(["training step", "first call", "a step: median (range)", "tasks per second"], rows)
+        table = markdown.table(
+            ["training step", "threads of an operation", "first call", "a step: median (range)", "tasks per second"],
+            rows,
+        )
         machine = f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}), no GPU, episodes drawn from glyphs."
         markdown.replace_section(_DOCUMENT.value, "training_step", f"{table}\n\n{machine}")
 

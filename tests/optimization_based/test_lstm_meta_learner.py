@@ -206,6 +206,22 @@ def test_the_answer_does_not_depend_on_the_order_of_the_rows():
             np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_the_order_of_the_rows_does_not_depend_on_padding(in_graph):
+    """Padded rows, with images that nobody should look at, in front of the others, among them and behind."""
+    x, labels = task()
+    model = build(num_inner_steps=3, inner_batch=2)
+    adapt = tf.function(model.adapt, autograph=False) if in_graph else model.adapt
+    expected = model.adapt(tf.constant(x[None], tf.float32), tf.constant(labels[None], tf.int64))
+    for order in ([0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]):
+        places = [0, 1, 3, 6]  # in the rows without padding
+        padded_x = np.insert(x[order], places, 9.0, axis=0)
+        padded_y = np.insert(labels[order], places, -1)
+        state = adapt(tf.constant(padded_x[None], tf.float32), tf.constant(padded_y[None], tf.int64))
+        for name, value in state.items():
+            np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 def test_minibatches_take_turns():
     """Six rows in batches of three: two steps see all of them, and not one batch twice."""
     x, labels = task()
