@@ -163,3 +163,32 @@ def get_relation_mini_imagenet_config(shot):
         f"5way_{shot}shot_transductive": {**protocol, "overrides": {"evaluation": "transductive"}},
     }
     return config
+
+
+def get_image_folder_config():
+    """`get_config` on a folder of pictures, `--config.dataset.options.root`, whose counts are fitted to what is there."""
+    config = get_config()
+    config.fit_counts = True
+    config.dataset = {
+        "name": "image_folder",
+        "options": {"root": "", "image_size": 96, "channels": 3, "split": (0.5, 0.25, 0.25)},
+        "train_options": {},
+    }
+    config.model.backbone = "keras_application"
+    config.model.backbone_options = {
+        "name": "MobileNetV2",
+        "input_shape": (96, 96, 3),
+        "weights": "imagenet",
+        "trainable": True,
+        "options": {"alpha": 0.35},
+    }
+    config.outer.learning_rate = 1e-4
+    config.outer.schedule = "cosine"
+    config.outer.num_steps = 300
+    config.validation = {"way": 5, "shot": 1, "query": 5, "tasks": 1, "episodes": 100, "every": 50}
+    config.evaluation.protocols = {
+        "1shot": {"way": 5, "shot": 1, "query": 15, "overrides": {}},
+        "5shot": {"way": 5, "shot": 5, "query": 15, "overrides": {}},
+    }
+    config.checkpoint_every = 50
+    return config

@@ -31,9 +31,11 @@ def stand_in(dataset, subset):
 
 
 def cheap_first():
-    """The configs; those of 5 shots on miniImageNet, which differ from those of 1 by counts, for `make test-all`."""
+    """The configs. `make test-all` alone has those of 5 shots on miniImageNet, which differ from those of 1 by counts, and
+    those of large networks."""
     marks = {True: (pytest.mark.slow,), False: ()}
-    return [pytest.param(name, marks=marks[name.endswith("mini_imagenet_5way_5shot")]) for name in CONFIGS]
+    slow = ("mini_imagenet_5way_5shot", "_image_folder")
+    return [pytest.param(name, marks=marks[name.endswith(slow)]) for name in CONFIGS]
 
 
 @pytest.mark.parametrize("name", cheap_first())
