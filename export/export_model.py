@@ -48,7 +48,7 @@ def main():
     try:
         model = load_with_way(source, _WAY.value)
         metadata = preset_metadata(source)
-        results = {"dataset": metadata["config"]["dataset"], "results": metadata.get("results", [])}
+        results = {"dataset": metadata.get("config", {}).get("dataset"), "results": metadata.get("results", [])}
         if model.transductive and _BATCHING.value:
             raise ValueError("--batching must be left out for a transductive model, whose queries cannot be padded")
         if _FORMAT.value == "litert":

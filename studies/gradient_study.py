@@ -46,11 +46,11 @@ _TASKS = flags.DEFINE_integer("tasks", 1, "Tasks of an outer iteration.", 1)
 def choose_config(default):
     """The config that the flags ask for, as plain data: of the preset, the run or the file, else `default`."""
     from trainers import builder
-    from zoo.presets import preset_metadata
+    from zoo.presets.loader import training_config
 
     source = _PRESET.value or _WORKDIR.value
     if source:
-        config = preset_metadata(source)["config"]
+        config = training_config(source)
     else:
         config = builder.to_dict(_CONFIG.value if _CONFIG.value is not None else default)
     if _DATASET.value:

@@ -42,12 +42,12 @@ def main():
         from publishing import presentations
         from publishing.results import describe_protocol, few_classes_remark, format_result, with_additional
         from trainers import builder, distribute, protocols, reporting
-        from zoo.presets import preset_metadata
+        from zoo.presets.loader import training_config
 
     if _WORKDIR.value:
         sources.writable_folder(_WORKDIR.value, "--workdir")
         protocols.training_cost(_WORKDIR.value)
-    distribute.configure_threads(builder.method_class(preset_metadata(source)["config"]))
+    distribute.configure_threads(builder.method_class(training_config(source)))
     results, tasks = protocols.evaluate_preset(
         source,
         _SUBSET.value,

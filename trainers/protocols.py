@@ -11,6 +11,7 @@ from trainers.workdir import METRICS_FILE, read_metrics
 from zoo.core.metrics import lower_is_better
 from zoo.model_based.presentation_accuracy import PresentationAccuracy
 from zoo.presets import from_preset, preset_metadata, untrained
+from zoo.presets.loader import training_config
 
 
 def chosen_protocols(protocols, only=None, **counts):
@@ -62,7 +63,7 @@ def evaluate_preset(name_or_folder, subset="test", num_episodes=None, seed=None,
         ValueError: where there is no such preset or protocol, where data or model do not fit a protocol, or the data's classes
             are not those that the model was made with; before the first protocol is evaluated.
     """
-    config = preset_metadata(name_or_folder)["config"]
+    config = training_config(name_or_folder)
     part = config["evaluation"]
     chosen = chosen_protocols(part["protocols"], only, **counts)
     num_episodes, seed = num_episodes or part["episodes"], config["seed"] if seed is None else seed

@@ -40,6 +40,8 @@ class FewShotModel(keras.Model):
     supports_regression = False
     # Whether the backbone may compute in half precision; the rest of the method computes in float32 then.
     supports_mixed_precision = False
+    # Whether pictures are dark ink on light paper, to turn into ink 1 and paper 0; a preset says it, None is unknown.
+    ink = None
 
     def __init__(self, backbone, way=None, target_size=None, **kwargs):
         super().__init__(**kwargs)
@@ -299,9 +301,62 @@ class FewShotModel(keras.Model):
             NotImplementedError: always.
         """
         raise NotImplementedError(
-            "A model that adapts is served by signatures of its own: use `python -m export.export_model`, or "
-            "`export.saved_model.export(model, folder)`. Keras' `export` writes a single function."
+            "A model that adapts is served by signatures of its own: use `export.export_saved_model(model, folder)`, or "
+            "`metazoa export` for a preset. Keras' `export` writes a single function."
         )
+
+    def save_preset(self, folder, ink=None):
+        """Writes the model as a preset, plain data that `zoo.from_preset(folder)` loads and the export binaries take.
+
+        Args:
+            folder: made where missing; a preset there is replaced, a training run is not.
+            ink: whether its pictures are dark ink on light paper; what the preset that it came from says when None, else False.
+
+        Raises:
+            ValueError: for a folder that cannot be written or holds a training run, or a backbone with classes of others than
+                Keras and the zoo.
+        """
+        from zoo.presets import writer
+
+        writer.save_preset(self, folder, ink)
+
+    def with_way(self, way):
+        """The same model, with copies of its weights, for another number of classes.
+
+        Raises:
+            ValueError: where the method's weights depend on the way.
+        """
+        if way != self.way and not self.supports_variable_way:
+            raise ValueError(
+                f"`way` must be {self.way}, the way that this {type(self).__name__} was made with. Received: way={way!r}"
+            )
+        copy = type(self).from_config({**self.get_config(), "way": way})
+        copy.set_weights(self.get_weights())
+        copy.ink = self.ink
+        return copy
+
+    def learn(self, classes, invert=None):
+        """Learns classes from pictures, and returns what names others: `zoo.picture_classifier.PictureClassifier`.
+
+        Nothing of the model changes. A picture is a NumPy array (uint8, or float from 0 to 1; [H, W] or [H, W, C]), a PIL
+        image or a path, of any size; it is turned, laid on paper, made grey or RGB and resized as data sets do it, see
+        `zoo.datasets.image_files.read_image`.
+
+        Args:
+            classes: {name: list of pictures} of 2 to `way` classes; or a folder that holds a folder of pictures per class.
+            invert: whether pictures are dark ink on light paper, to turn into ink 1 and paper 0; what the preset says when None.
+
+        Raises:
+            ValueError: for other classes, what is no picture or cannot be read, or a model that does not classify images.
+
+        Example:
+            >>> model = zoo.from_preset("prototypical_network_conv4_omniglot_60way_1shot")
+            >>> classifier = model.learn({"alpha": ["alpha1.png"], "beta": ["beta1.png", "beta2.png"]})
+            >>> name, probability = classifier.predict("new.png")
+        """
+        from zoo import picture_classifier
+
+        return picture_classifier.learn(self, classes, invert)
 
     def add_loss(self, loss):
         """Refused: training minimizes `task_objective`.

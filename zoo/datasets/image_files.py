@@ -68,10 +68,15 @@ def open_image(file):
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of half the pixels that Pillow refuses
             with Image.open(io.BytesIO(data), formats=FORMATS) as stored:
                 stored.load()
-                image = ImageOps.exif_transpose(stored)
+                return upright(stored)
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble on
         text = str(error).partition(" <_io.BytesIO")[0]  # Pillow names the stream, which says nothing
         raise ValueError(f"{name} cannot be read as an image: {type(error).__name__}: {text}") from error
+
+
+def upright(image):
+    """A PIL image turned as its EXIF data says, of 8 bits: RGBA where parts may be transparent."""
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         # Pillow would clip 16 bits at 255 instead of scaling them.
         image = Image.fromarray((np.asarray(image, np.uint32) // _SIXTEEN_BITS).astype(np.uint8))
@@ -93,7 +98,11 @@ def read_image(file, height, width, channels, invert):
     Raises:
         ValueError: where the file cannot be read.
     """
-    image = open_image(file)
+    return pixels_of(open_image(file), height, width, channels, invert)
+
+
+def pixels_of(image, height, width, channels, invert):
+    """`read_image` of a PIL image that `open_image` or `upright` gave."""
     if image.mode == "RGBA":
         paper = Image.new("RGBA", image.size, (255,) * 4 if invert else (0, 0, 0, 255))
         image = Image.alpha_composite(paper, image)

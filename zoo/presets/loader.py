@@ -83,7 +83,8 @@ def from_preset(name_or_folder, **overrides):
     >>> model = zoo.from_preset("prototypical_network_conv4_glyphs_30way_1shot")
     """
     folder = preset_folder(name_or_folder)
-    serialized = _read(folder)["model"]
+    content = _read(folder)
+    serialized = content["model"]
     weights = folder / WEIGHTS_FILE
     # A model has no more weights than its file has bytes; one that says so would fill the memory first.
     max_weights = weights.stat().st_size if weights.is_file() else _MAX_WEIGHTS
@@ -99,7 +100,30 @@ def from_preset(name_or_folder, **overrides):
         raise ValueError(
             f"{weights} does not hold the weights of the {type(model).__name__} in {CONFIG_FILE}: {error}"
         ) from error
+    ink = content["metadata"].get("ink")
+    model.ink = ink if isinstance(ink, bool) else None
     return model
+
+
+def training_config(name_or_folder):
+    """The config that a preset was trained by, as plain data.
+
+    Raises:
+        ValueError: where it has none: `model.save_preset` wrote it.
+    """
+    config = preset_metadata(name_or_folder).get("config")
+    if not isinstance(config, dict):
+        raise ValueError(
+            f"Expected a preset of a training run, whose model.json has its config. Received: {name_or_folder}, written by "
+            "`save_preset`: evaluate it in Python, `model.evaluate(episodes, steps=...)`"
+        )
+    return config
+
+
+def check_config(serialized):
+    """Raises ValueError unless a serialized model is one of the zoo, of Keras' and the zoo's classes alone."""
+    _check_root(serialized)
+    _check_classes(serialized)
 
 
 def check_shapes_kept(serialized, overrides, model):
@@ -141,8 +165,7 @@ def untrained(name_or_folder, **overrides):
 
 def build_model(serialized, max_weights=_MAX_WEIGHTS, **overrides):
     """An untrained model from its Keras config, with the checks of `from_preset`."""
-    _check_root(serialized)
-    _check_classes(serialized)
+    check_config(serialized)
     known = set(serialized["config"]) | _arguments(keras.saving.get_registered_object(serialized["registered_name"]))
     unknown = sorted(set(overrides) - known)
     if unknown:

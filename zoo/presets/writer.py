@@ -8,9 +8,27 @@ import tempfile
 import keras
 
 from zoo.core.files import check_room, write_text
-from zoo.presets.loader import CLASS_KEYS, CONFIG_FILE, FORMAT, WEIGHTS_FILE
+from zoo.presets.loader import CLASS_KEYS, CONFIG_FILE, FORMAT, WEIGHTS_FILE, check_config, preset_metadata
 
 _MARGIN = 2**20  # bytes of a file of weights beside the weights
+
+
+def save_preset(model, folder, ink=None):
+    """Writes a model in hand as a preset; see `FewShotModel.save_preset`."""
+    check_config(keras.saving.serialize_keras_object(model))
+    if ink not in (None, True, False):
+        raise ValueError(f"`ink` must be True, False or None. Received: ink={ink!r}")
+    folder = pathlib.Path(folder).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"`folder` must be a folder that can be written. Received: {folder}: {error.strerror}"
+        ) from error
+    if (folder / CONFIG_FILE).is_file() and "config" in preset_metadata(folder):
+        raise ValueError(f"`folder` must be one without a training run. Received: {folder}, a run or a preset of one")
+    save_preset_weights(model, folder)
+    save_preset_config(model, folder, {"ink": bool(model.ink if ink is None else ink)})
 
 
 def save_preset_config(model, folder, metadata):

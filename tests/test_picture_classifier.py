@@ -1,0 +1,222 @@
+"""`model.learn`: pictures of all kinds in, names out, and the numbers are those of `adapt` and `predict_with`."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import export
+import zoo
+from tests import descriptors
+from zoo.datasets.image_files import read_image
+
+NAMES = ("cat", "dog", "owl")
+
+
+def pictures(count, shape=(16, 16, 1), seed=0):
+    return list(np.random.default_rng(seed).random((count, *shape), dtype=np.float32))
+
+
+def of_three(**options):
+    return {name: pictures(2, seed=number, **options) for number, name in enumerate(NAMES)}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return descriptors.build("prototypical_network")
+
+
+@pytest.mark.filterwarnings("ignore:This .* answers pictures by those")
+@pytest.mark.parametrize("method", descriptors.params())
+def test_learn_and_predict_are_adapt_and_predict_with(method):
+    """Two classes where the model has three: the third has no probability."""
+    model = descriptors.build(method)
+    for num_classes in (3, 2):
+        classes = dict(list(of_three().items())[:num_classes])
+        classifier = model.learn(classes)
+        support = np.concatenate([np.stack(images) for images in classes.values()])[None]
+        labels = np.repeat(np.arange(num_classes), 2)[None]
+        queries = pictures(4, seed=9)
+        state = model.adapt(tf.constant(support), tf.constant(labels))
+        logits = model.predict_with(state, tf.constant(np.stack(queries)[None]))[0, :, :num_classes]
+        expected = tf.nn.softmax(logits).numpy()
+        found = classifier.probabilities(queries)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert found.shape == (4, num_classes) and found.dtype == np.float32
+        named = [(NAMES[row.argmax()], pytest.approx(row.max(), abs=1e-5)) for row in expected]
+        assert classifier.predict(queries) == named
+
+
+def test_one_picture_gives_one_answer_and_a_list_a_list(model):
+    classifier = model.learn(of_three())
+    query = pictures(1, seed=9)[0]
+    name, probability = classifier.predict(query)
+    assert name in NAMES and classifier.predict([query]) == [(name, pytest.approx(probability))]
+    assert isinstance(name, str) and isinstance(probability, float)
+    assert classifier.predict(np.stack([query, query])) == 2 * classifier.predict([query])
+    row = classifier.probabilities(query)
+    assert row.shape == (3,) and row.sum() == pytest.approx(1) and dict(zip(classifier.names, row))[name] == probability
+    assert classifier.predict([]) == [] and classifier.probabilities([]).shape == (0, 3)
+
+
+def test_many_pictures_are_answered_in_parts(model):
+    classifier = model.learn(of_three())
+    queries = pictures(300, seed=9)
+    np.testing.assert_allclose(
+        classifier.probabilities(queries)[[0, 255, 256, 299]],
+        classifier.probabilities([queries[number] for number in (0, 255, 256, 299)]),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("ink", [False, True])
+@pytest.mark.parametrize("shape", [(16, 16, 1), (16, 12, 3)])
+def test_every_kind_of_picture_is_what_read_image_makes_of_its_file(tmp_path, shape, ink):
+    """A turned JPEG, a PNG with holes, one of 16 bits: as a path, as a PIL image and, where it has arrays, as one."""
+    rng = np.random.default_rng(0)
+    model = zoo.PrototypicalNetwork(zoo.backbones.mlp(shape, hidden_sizes=(4,)))
+    model.ink = ink
+    colours = rng.integers(0, 256, (40, 30, 4), dtype=np.uint8)
+    Image.fromarray(colours).save(tmp_path / "holes.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(colours[..., :3]).save(tmp_path / "turned.jpg", exif=turned)
+    Image.fromarray(rng.integers(0, 2**16, (20, 20), dtype=np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(colours[..., 0]).save(tmp_path / "grey.png")
+    files = sorted(tmp_path.iterdir())
+    expected = np.stack([read_image(file, *shape, ink) for file in files]) / np.float32(255)
+    for kind in (files, [str(file) for file in files], [Image.open(file) for file in files]):
+        classifier = model.learn({"a": kind[:2], "b": kind[2:]})
+        np.testing.assert_array_equal(classifier.support_images, expected)
+    holes, grey = files.index(tmp_path / "holes.png"), files.index(tmp_path / "grey.png")
+    for levels, place in ((colours, holes), (colours[..., 0], grey), (colours[..., :1], grey)):
+        for array in (levels, levels / 255, (levels / 255).astype(np.float32)):
+            found = model.learn({"a": [array], "b": [array]}).support_images
+            np.testing.assert_array_equal(found, [expected[place]] * 2)
+    opposite = model.learn({"a": files[:2], "b": files[2:]}, invert=not ink)
+    grey_only = [read_image(files[grey], *shape, not ink) / np.float32(255)]
+    np.testing.assert_array_equal(opposite.support_images[grey : grey + 1], grey_only)
+
+
+def test_floats_of_the_models_shape_are_not_rounded(model):
+    given = pictures(2)
+    found = model.learn({"a": given[:1], "b": given[1:]}).support_images
+    np.testing.assert_array_equal(found, given)
+    inverted = model.learn({"a": given[:1], "b": given[1:]}, invert=True).support_images
+    np.testing.assert_array_equal(inverted, 1 - np.stack(given))
+
+
+def test_a_folder_of_class_folders_is_learned(model, tmp_path):
+    for number, name in enumerate(NAMES):
+        (tmp_path / name / "more").mkdir(parents=True)
+        for place in (name, f"{name}/more"):
+            Image.fromarray(np.full((20, 20), 80 * number, np.uint8)).save(tmp_path / place / "x.png")
+    classifier = model.learn(str(tmp_path))
+    assert classifier.names == NAMES and classifier.support_labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert classifier.predict(tmp_path / "owl" / "x.png")[0] == "owl"
+
+
+GREY = np.zeros((9, 9), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "classes, message",
+    [
+        ([GREY, GREY], "`classes` must be a dict from names to lists .* Received: list"),
+        ({1: [GREY], 2: [GREY]}, r"`classes` must be a dict from names .* Received: \[1, 2\]"),
+        ({"a": [GREY]}, r"`classes` must have 2 to 3, the way of .* Received: 1 \(a\)"),
+        ({name: [GREY] for name in "abcd"}, r"2 to 3, .* `model.with_way\(N\)` takes more. Received: 4 \(a, b, c, d\)"),
+        ({"a": [GREY], "b": []}, "Class 'b' must have at least one picture. Received: none"),
+        ({"a": [GREY], "b": "b.png"}, "Class 'b' must have a list of pictures, .* Received: str 'b.png'"),
+        ({"a": [GREY], "b": GREY}, r"Class 'b' must have a list .* Received: an array of shape=\(9, 9\), dtype=uint8"),
+        ({"a": [GREY], "b": [GREY, GREY / 1 + 2]}, "Picture 1 of class 'b' must be floats from 0 to 1 .* from 2 to 2"),
+        ({"a": [GREY], "b": [GREY * np.nan]}, "Picture 0 of class 'b' must be floats from 0 to 1 .* from nan to nan"),
+        ({"a": [GREY], "b": [GREY.astype(int)]}, "Picture 0 of class 'b' must be NumPy uint8 or float .* dtype=int64"),
+        (
+            {"a": [GREY], "b": [np.zeros((9, 9, 2))]},
+            "Picture 0 of class 'b' must .*C is 1, 3 or 4. Received: .*9, 9, 2",
+        ),
+        ({"a": [GREY], "b": [None]}, "Picture 0 of class 'b' must be NumPy .* Received: NoneType 'None'"),
+        ({"a": [GREY], "b": ["none/b.png"]}, "none/b.png cannot be read: No such file"),
+        ("none/folder", "Expected a folder with one folder of pictures per class. Received: none/folder"),
+    ],
+)
+def test_what_cannot_be_learned_is_said_in_one_line(model, classes, message):
+    with pytest.raises(ValueError) as caught:
+        model.learn(classes)
+    assert re.search(message, str(caught.value)), caught.value
+    assert "\n" not in str(caught.value)
+
+
+def test_what_cannot_be_predicted_is_named(model):
+    classifier = model.learn(of_three())
+    with pytest.raises(ValueError, match="Picture 1 must be NumPy uint8 or float"):
+        classifier.predict([GREY, 3])
+    with pytest.raises(ValueError, match="The picture must be NumPy"):
+        classifier.predict(3)
+    with pytest.raises(ValueError, match="`invert` must be True, False or None. Received: invert=1"):
+        model.learn(of_three(), invert=1)
+
+
+def test_models_of_no_images_are_refused():
+    regression = zoo.from_preset("maml_mlp_sinusoid_5shot")
+    with pytest.raises(ValueError, match=r"needs a classifier of images .* Received: MAML with input_shape=\(1,\)"):
+        regression.learn(of_three())
+
+
+def test_another_way_keeps_the_weights(model):
+    wider = model.with_way(4)
+    for one, other in zip(model.get_weights(), wider.get_weights()):
+        np.testing.assert_array_equal(one, other)
+    classes = {**of_three(), "elk": pictures(2, seed=7)}
+    assert wider.way == 4 and set(dict(wider.learn(classes).predict(pictures(9)))) <= set(classes)
+    with pytest.raises(ValueError, match="`way` must be 3, the way that this MAML was made with. Received: way=4"):
+        descriptors.build("maml").with_way(4)
+
+
+def test_the_way_of_a_model_in_hand(tmp_path):
+    """Saved, loaded, learned from, exported as both: the answers stay, and dark stays ink."""
+    model = descriptors.build("prototypical_network").with_way(None)
+    model.save_preset(tmp_path / "mine", ink=True)
+    assert json.loads((tmp_path / "mine" / "model.json").read_text())["metadata"] == {"ink": True}
+    loaded = zoo.from_preset(tmp_path / "mine")
+    loaded.save_preset(str(tmp_path / "again"))
+    again = zoo.from_preset(str(tmp_path / "again"))
+    assert loaded.ink is True and again.ink is True
+    expected = model.learn(of_three(), invert=True).probabilities(pictures(3))
+    classifier = again.learn(of_three())
+    np.testing.assert_array_equal(classifier.probabilities(pictures(3)), expected)
+
+    folder = export.export_classifier(classifier, tmp_path / "frozen")
+    frozen = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    answer = frozen(images=tf.constant(1 - np.stack(pictures(3))))["probabilities"]
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+
+    folder = export.export_saved_model(again, tmp_path / "served", way=3)
+    sidecar = json.loads((folder / "adaptation.json").read_text())
+    assert sidecar["way"] == 3 and "ink" in sidecar["image_files"]
+    with pytest.raises(NotImplementedError, match=r"`export.export_saved_model\(model, folder\)`"):
+        again.export(tmp_path / "none")
+
+
+def test_save_preset_refuses_what_from_preset_would(tmp_path, model):
+    run = tmp_path / "run"
+    model.save_preset(run)
+    content = json.loads((run / "model.json").read_text())
+    content["metadata"]["config"] = {}
+    (run / "model.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="`folder` must be one without a training run. Received: "):
+        model.save_preset(run)
+    with pytest.raises(ValueError, match="`ink` must be True, False or None"):
+        model.save_preset(tmp_path / "other", ink="dark")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="`folder` must be a folder that can be written"):
+        model.save_preset(tmp_path / "file")
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
