@@ -1,7 +1,9 @@
 """Writes a contact sheet of a data set: classes as rows, their images as columns.
 
 python -m publishing.show_classes --dataset=glyphs --output=docs/glyphs.png [--subset=test] [--classes=20] [--images=20]
-python -m publishing.show_classes --dataset=image_folder --root=FOLDER --output=FILE.png
+python -m publishing.show_classes --dataset=image_folder --root=FOLDER --output=FILE.png [--split_by=images]
+
+Says how many classes and images there are; of your own folder also what cannot be read or is left out, in warnings.
 """
 
 from absl import app, flags
@@ -10,6 +12,9 @@ from commands import launcher, sources
 
 _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot", "image_folder"), "Data set to show.")
 _ROOT = flags.DEFINE_string("root", None, "Folder of your own images, with --dataset=image_folder.")
+_SPLIT_BY = flags.DEFINE_enum(
+    "split_by", "classes", ("classes", "images"), "What the subsets of your own folder share out."
+)
 _SUBSET = flags.DEFINE_enum("subset", "test", ("train", "validation", "test"), "Subset to show.")
 _CLASSES = flags.DEFINE_integer("classes", 20, "Rows.", 1)
 _IMAGES = flags.DEFINE_integer("images", 20, "Columns.", 1)
@@ -28,11 +33,29 @@ def main():
         from publishing.contact_sheet import contact_sheet
         from zoo import datasets
 
-    options = {"root": _ROOT.value, "image_size": 64, "channels": 3} if _DATASET.value == "image_folder" else {}
+    options = {}
+    if _ROOT.value:
+        options = {
+            "root": _ROOT.value,
+            "image_size": 64,
+            "channels": 3,
+            "on_error": "skip",
+            "split_by": _SPLIT_BY.value,
+        }
     classes = datasets.load(_DATASET.value, _SUBSET.value, **options)
     sheet = contact_sheet(classes, _CLASSES.value, _IMAGES.value, _SEED.value, names=True)
     Image.fromarray(sheet).save(_OUTPUT.value)
     print(f"{_OUTPUT.value}: {min(_CLASSES.value, classes.num_classes)} of {classes.num_classes} classes")
+    print(f"{_SUBSET.value}: {_counts(classes)}")
+
+
+def _counts(classes):
+    """How many classes and images, and how many images in the smallest class and in the largest."""
+    sizes = [len(rows) for rows in classes.members]
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    smallest, largest = (f"{sizes[index]} ({classes.names[index]})" for index in (order[0], order[-1]))
+    of_class = f"{sizes[0]} of each" if len(set(sizes)) == 1 else f"{smallest} to {largest} of a class"
+    return f"{len(sizes)} classes, {sum(sizes):,} images, {of_class}"
 
 
 if __name__ == "__main__":

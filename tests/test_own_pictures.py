@@ -1,0 +1,127 @@
+"""docs/own_pictures.md, word by word: each of its commands and blocks runs, on pictures made here."""
+
+import pathlib
+import re
+import shlex
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.binaries import run
+
+TEXT = pathlib.Path("docs/own_pictures.md").read_text(encoding="utf-8")
+COMMANDS = [
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    for line in block.splitlines()
+]
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+# A network and a run of seconds in place of the config's.
+SMALL = [
+    "--config.model.backbone=conv4",
+    "--config.model.backbone_options={'input_shape': (24, 24, 3), 'filters': 4}",
+    "--config.dataset.options.image_size=24",
+    "--config.outer.num_steps=4",
+    "--config.validation.every=4",
+    "--config.validation.episodes=4",
+    "--config.evaluation.episodes=4",
+]
+
+
+def write_pictures(folder, names, count=8):
+    """A class is a colour; its pictures are of several sizes and shades of it."""
+    rng = np.random.default_rng(0)
+    for name in names:
+        colour = rng.integers(0, 200, 3)
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            shape = (*rng.integers(20, 60, 2), 3)
+            pixels = (colour + rng.integers(0, 56, shape)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.{'png' if number % 2 else 'jpg'}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Someone's folder, where all the commands of the document have run, and what they said."""
+    folder = tmp_path_factory.mktemp("someone")
+    write_pictures(folder / "photos", [f"part{number}" for number in range(10)])
+    write_pictures(folder / "new_classes", ["bolt", "nut"], count=3)
+    write_pictures(folder, ["unknown"])
+    for number in (1, 2):
+        Image.new("RGB", (40, 30), "red").save(folder / "unknown" / f"{number}.png")
+    write_pictures(folder / "two", ["good", "bad"], count=12)
+    (folder / "photos" / "part0" / "notes.txt").write_text("")
+    (folder / "configs").mkdir()  # someone's own
+    return folder
+
+
+@pytest.fixture(scope="module")
+def said(folder):
+    """{what a command begins with: what it printed}"""
+    said = {}
+    for command in COMMANDS:
+        if command[0] != "metazoa" or any(part.startswith("--server") for part in command):
+            continue
+        small = SMALL if command[1] == "train" else []
+        done = run("commands.metazoa", *command[1:], *small, cwd=folder)
+        assert done.returncode == 0, (command, done.stderr)
+        said[" ".join(command)] = done.stdout + done.stderr
+    return said
+
+
+def of(said, start):
+    (text,) = [text for command, text in said.items() if command.startswith(f"metazoa {start}")]
+    return text
+
+
+@pytest.mark.slow
+def test_every_command_runs_and_says_what_the_document_says(folder, said):
+    shown = of(said, "show --dataset=image_folder --root=photos")
+    assert "train: 6 classes, 48 images, 8 of each" in shown
+    assert (folder / "sheet.png").is_file() and (folder / "runs" / "photos" / "card.md").is_file()
+    assert "1 file in class folders left out" in shown
+    assert len((folder / "answers.csv").read_text().splitlines()) == 9
+    assert "next: metazoa evaluate --workdir=runs/two" in of(
+        said, "train --config=prototypical_network_image_folder --config.dataset.options.root=two"
+    )
+    assert "2 known classes, those of training" in of(said, "evaluate --workdir=runs/two")
+    assert "known classes" not in of(said, "evaluate --workdir=runs/photos")
+    assert "a classifier of bolt, nut" in of(said, "freeze")
+
+
+@pytest.mark.slow
+def test_the_blocks_of_python_run(folder, said, monkeypatch):
+    monkeypatch.chdir(folder)
+    names = {}
+    for code in BLOCKS:
+        exec(compile(code.replace("steps_per_epoch=100", "steps_per_epoch=2"), "document", "exec"), names)
+    assert names["name"] in ("bolt", "nut") and len(names["answers"]) == 2
+    assert names["every"].shape == (2,) and names["every"].sum() == pytest.approx(1)
+    for written in ("served/known/1/saved_model.pb", "mine/model.weights.h5", "served/mine/1/saved_model.pb"):
+        assert (folder / written).is_file(), written
+
+
+def test_looking_at_a_folder_counts_it_and_names_what_is_wrong(folder):
+    broken = folder / "photos" / "part1" / "broken.png"
+    broken.write_bytes(b"no picture")
+    try:
+        commands = [command for command in COMMANDS if command[:2] == ["metazoa", "show"]]
+        photos, two = [run("commands.metazoa", *command[1:], cwd=folder) for command in commands]
+    finally:
+        broken.unlink()
+    assert photos.returncode == two.returncode == 0, photos.stderr + two.stderr
+    assert "train: 6 classes, 48 images, 8 of each" in photos.stdout
+    assert "1 file in class folders left out" in photos.stderr
+    assert "1 file that cannot be read left out: part1/broken.png" in photos.stderr
+    assert "train: 2 classes, 14 images, 7 of each" in two.stdout
+
+
+def test_two_classes_without_split_by_are_told_of_it(folder):
+    done = run("commands.metazoa", "show", "--dataset=image_folder", "--root=two", "--output=x.png", cwd=folder)
+    assert done.returncode == 1 and "`split_by` 'images'" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
