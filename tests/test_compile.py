@@ -104,7 +104,9 @@ def test_a_compiled_model_comes_back_from_its_file_with_its_optimizer(tmp_path):
 
 
 def test_export_says_what_to_use(model, tmp_path):
-    with pytest.raises(NotImplementedError, match="^A model that adapts .* `python -m export.export_model`[^\n]*$"):
+    with pytest.raises(
+        NotImplementedError, match=r"^A model that adapts .* `export.export_saved_model\(model, folder\)`[^\n]*$"
+    ):
         model.export(tmp_path / "served")
 
 
