@@ -102,7 +102,7 @@ def test_the_blocks_of_python_run(folder, said, monkeypatch):
         exec(compile(code.replace("steps_per_epoch=100", "steps_per_epoch=2"), "document", "exec"), names)
     assert names["name"] in ("bolt", "nut") and len(names["answers"]) == 2
     assert names["every"].shape == (2,) and names["every"].sum() == pytest.approx(1)
-    for written in ("served/known/1/saved_model.pb", "mine/model.weights.h5", "served/mine/1/saved_model.pb"):
+    for written in ("served/known/1/saved_model.pb", "models/mine/model.weights.h5", "served/mine/1/saved_model.pb"):
         assert (folder / written).is_file(), written
 
 
