@@ -3,6 +3,7 @@
 import keras
 
 from trainers import builder
+from zoo.core.compiling import check_trainable
 from zoo.datasets.options import check_int
 from zoo.presets import loader
 
@@ -38,6 +39,8 @@ def check_run(config, model, tasks, streams=("train", "validation")):
         streams: those of "train" and "validation" that draw episodes.
     """
     _check_fields(config)
+    if "train" in streams:
+        check_trainable(model)
     check_input_shape(model, tasks["train"], config)
     for stream in streams:
         check_protocol(f"config.{stream}", config[stream], config[stream]["tasks"], model, tasks[stream], stream)

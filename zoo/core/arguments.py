@@ -92,8 +92,9 @@ def backbone(value, output_rank):
     if len(inputs) > 1 or len(outputs) > 1:
         raise ValueError(f"{wanted} Received: {len(inputs)} inputs and {len(outputs)} outputs")
     if len(outputs[0].shape) != output_rank or None in outputs[0].shape[1:]:
+        way_out = "; put a GlobalAveragePooling2D or Flatten layer behind it" if output_rank == 2 else ""
         raise ValueError(
-            f"`backbone` must give {OUTPUTS[output_rank]}, of known size. Received: output shape {outputs[0].shape}"
+            f"`backbone` must give {OUTPUTS[output_rank]}, of known size. Received: output shape {outputs[0].shape}{way_out}"
         )
     return value
 

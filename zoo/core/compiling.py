@@ -86,3 +86,12 @@ def refuse_added_losses(backbone):
 def regularized(variables):
     """Those of the Keras variables that have a regularizer."""
     return [variable for variable in variables if getattr(variable, "regularizer", None) is not None]
+
+
+def check_trainable(model):
+    """Raises ValueError for a model without a weight to train, such as a frozen backbone under a method that adds none."""
+    if not model.trainable_variables:
+        raise ValueError(
+            f"Training needs a weight that is trainable. Received: a {type(model).__name__} whose backbone "
+            f"{model.backbone.name!r} has none"
+        )

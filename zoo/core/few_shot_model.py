@@ -147,6 +147,7 @@ class FewShotModel(keras.Model):
     def train_step(self, data):
         if getattr(self, "optimizer", None) is None:
             raise ValueError("Training needs an optimizer: model.compile(optimizer=...). Received: optimizer=None")
+        compiling.check_trainable(self)
         x, y = self._checked(data)
         with tf.control_dependencies(self.label_assertions(x, y)):
             loss, outputs, slopes = self.compute_gradients(x, y, self.optimizer.scale_loss)

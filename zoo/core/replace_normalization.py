@@ -108,6 +108,8 @@ def _copy_weights(layer, new):
     if not isinstance(layer, keras.layers.BatchNormalization):
         for variable, value in zip(new.variables, layer.variables):  # the weights, and the seeds of random layers
             variable.assign(value)
+        if isinstance(new, keras.layers.Normalization):
+            new.finalize_state()  # it computes with copies of its variables
         return
     for name in ("gamma", "beta", "moving_mean", "moving_variance"):
         if getattr(new, name, None) is not None:
