@@ -40,7 +40,7 @@ def modules_with(name):
 @pytest.mark.parametrize("name", application_names())
 def test_every_network_gets_the_pixels_that_its_preprocessing_gives(name):
     levels = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3)).astype(np.float32)
-    (module, *_) = modules_with(name)
+    module = keras.applications.mobilenet_v3 if name.startswith("MobileNetV3") else modules_with(name)[0]
     expected = module.preprocess_input(levels.copy())
     found = ApplicationPixels(preprocessing_of(name))(tf.constant(levels / 255))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)

@@ -22,6 +22,8 @@ def test_shapes_and_parameters_of_the_paper():
         (5, 5, 640),
     ]
     assert backbone.output_shape == (None, 640)
+    drops = [layer.name for layer in backbone.layers if type(layer).__name__ == "DropBlock"]
+    assert drops == ["block_3_drop", "block_4_drop"]
     channels = (3, 64, 160, 320, 640)
     expected = sum(9 * a * b + 18 * b * b + a * b + 8 * b for a, b in zip(channels, channels[1:]))
     assert sum(np.prod(variable.shape) for variable in backbone.trainable_variables) == expected == 12424320
@@ -47,6 +49,7 @@ def test_a_block_against_its_formula():
     np.testing.assert_allclose(first(images), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_second_order_gradients_agree_with_finite_differences():
     keras.config.set_dtype_policy("float64")
     try:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import zoo
+from configs import prototypical_network_glyphs
 from tests.trainers.small_runs import make_config, small_classes, train
+from trainers import builder
 from trainers.initial_weights import load_initial_weights
 from trainers.workdir import read_metrics
 from zoo.presets.writer import save_preset_config, save_preset_weights
@@ -139,6 +141,27 @@ def test_a_run_starts_there_and_a_folder_is_claimed_only_then(tmp_path, capsys):
     with pytest.raises(ValueError, match="`config.init_from` must name a preset or workdir with model.weights.h5"):
         train(config, tmp_path / "other")
     assert not (tmp_path / "other" / "config.json").exists()
+
+
+@pytest.mark.slow
+def test_a_preset_of_omniglot_becomes_better_on_glyphs_in_200_steps(tmp_path):
+    preset = "prototypical_network_conv4_omniglot_60way_1shot"
+    config = builder.to_dict(prototypical_network_glyphs.get_config())
+    config["init_from"] = preset
+    config["outer"] |= {"num_steps": 200, "learning_rate": 5e-4}
+    config["train"] = {"way": 20, "shot": 1, "query": 5, "tasks": 1}
+    config["validation"] |= {"way": 20, "episodes": 50, "every": 200}
+    train(config, tmp_path)
+    test = zoo.datasets.load("glyphs", "test", image_size=28)
+    found = {}
+    for name in (preset, tmp_path):
+        model = zoo.from_preset(name)
+        model.compile()
+        episodes = test.episodes(way=20, shot=1, query=5, num_tasks=5, seed=1)
+        found[name] = model.evaluate(episodes, steps=30, verbose=0, return_dict=True)
+    before, after = found.values()
+    gain, noise = after["accuracy"] - before["accuracy"], before["accuracy_ci95"] + after["accuracy_ci95"]
+    assert gain > noise, found
 
 
 if __name__ == "__main__":
