@@ -147,7 +147,7 @@ def main():
     with launcher.imports():
         import zoo
         from export import saved_model
-        from export.loading import load_with_way
+        from export.way_and_ink import load_with_way
         from zoo.presets.loader import preset_folder
 
     presets = _PRESETS.value or zoo.list_presets()

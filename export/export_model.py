@@ -1,7 +1,7 @@
 """Exports a trained model as a SavedModel that adapts inside the request.
 
 python -m export.export_model --workdir=DIR | --preset=NAME --output_dir=DIR [--way=5] [--version=1]
-    [--signatures=adapt,predict] [--max_rows=500] [--max_image_pixels=4000000] [--batching]
+    [--signatures=adapt,predict] [--max_rows=500] [--max_images=N] [--max_image_pixels=4000000] [--batching]
 
 --batching prints a server line that merges requests, for clients that all pad to --support_rows and --query_rows.
 --format=litert writes a file for devices in place of a SavedModel, for --support_rows and --query_rows images a task.
@@ -24,6 +24,13 @@ _ALLOW_TRANSDUCTIVE = flags.DEFINE_bool(
     "allow_transductive", False, "Export a model whose answer to a query depends on the others that are asked with it."
 )
 _MAX_ROWS = flags.DEFINE_integer("max_rows", MAX_ROWS, "The most tasks, support rows and query rows of a request.", 1)
+_MAX_IMAGES = flags.DEFINE_integer(
+    "max_images",
+    None,
+    "The most support images, and queries, of all tasks of a request together (default: of 4 million pixels; fewer support "
+    "images for methods that keep much of each).",
+    1,
+)
 _MAX_IMAGE_PIXELS = flags.DEFINE_integer("max_image_pixels", MAX_IMAGE_PIXELS, "Of an image file; more: broken.", 1)
 _BATCHING = flags.DEFINE_bool(
     "batching", False, "Print a server line that merges requests: for clients that all pad as adaptation.json says."
@@ -41,8 +48,8 @@ def main():
     sources.check_output_folder(_OUTPUT_DIR.value, "--output_dir")
     with launcher.imports():
         from export import saved_model, verification
-        from export.loading import is_ink, load_with_way
         from export.serving_files import docker_command
+        from export.way_and_ink import is_ink, load_with_way
         from zoo.presets import preset_metadata
 
     try:
@@ -65,6 +72,7 @@ def main():
             _MAX_IMAGE_PIXELS.value,
             _SUPPORT_ROWS.value,
             _QUERY_ROWS.value,
+            _MAX_IMAGES.value,
         )
     except verification.ExportError as error:
         sys.exit(f"error: {error}")
@@ -79,7 +87,9 @@ def _export_litert(model, results):
     from export.litert import MODEL_FILE, export_litert
 
     rows, queries = _SUPPORT_ROWS.value or model.way, _QUERY_ROWS.value or 1
-    target, size, milliseconds = export_litert(model, _OUTPUT_DIR.value, rows, queries, _VERSION.value, results)
+    target, size, milliseconds = export_litert(
+        model, _OUTPUT_DIR.value, rows, queries, _VERSION.value, results, _ALLOW_TRANSDUCTIVE.value
+    )
     print(
         f"exported: {target / MODEL_FILE}, {size / 1e6:.2f} MB; LiteRT answers as the model does, in {milliseconds:.1f} ms: "
         f"{rows} support images, {queries} to classify, one thread"

@@ -1,6 +1,7 @@
 """Adapts a model to a folder of images, and exports the ordinary classifier that it became.
 
 python -m export.freeze_model --preset=NAME|--workdir=DIR --support=FOLDER --output_dir=DIR [--version=N]
+    [--allow_transductive]
 
 The support folder holds one folder of images per class; their names are the names of the classes.
 """
@@ -17,6 +18,9 @@ _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the served model; versions are folders in it.")
 _VERSION = flags.DEFINE_integer("version", None, "Version to write; one more than the highest there when left out.", 1)
 _SUPPORT = flags.DEFINE_string("support", None, "Folder with one folder of example images per class.")
+_ALLOW_TRANSDUCTIVE = flags.DEFINE_bool(
+    "allow_transductive", False, "Freeze a model whose answer to an image depends on the others that are asked with it."
+)
 
 
 def main():
@@ -28,20 +32,21 @@ def main():
 
         from export.folders import class_folders
         from export.frozen import check_freezable, freeze
-        from export.loading import is_ink, load_for_classes
         from export.serving_files import docker_command
         from export.verification import ExportError
+        from export.way_and_ink import is_ink, load_for_classes
         from zoo.datasets.image_files import read_image
 
     try:
         support = class_folders(_SUPPORT.value)
         model = load_for_classes(source, len(support))
-        check_freezable(model)
+        check_freezable(model, _ALLOW_TRANSDUCTIVE.value)
         invert = is_ink(source)
         files = [file for of_class in support.values() for file in of_class]
         labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
         images = np.stack([read_image(file, *model.input_shape, invert) for file in files]) / np.float32(255)
-        target = freeze(model, images, labels, list(support), _OUTPUT_DIR.value, _VERSION.value, invert)
+        chosen = (_OUTPUT_DIR.value, _VERSION.value, invert, _ALLOW_TRANSDUCTIVE.value)
+        target = freeze(model, images, labels, list(support), *chosen)
     except ExportError as error:
         sys.exit(f"error: {printable(error)}")
     print(f"exported: {target}, a classifier of {', '.join(map(printable, support))}")

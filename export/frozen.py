@@ -9,16 +9,27 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from export.editable_states import SIDECAR_FILE
 from export.graph_checks import append_rows, require
+from export.limits import Limits
+from export.padding import QUERY_ROWS, SUPPORT_ROWS
 from export.preprocessing import decode_images
-from export.saved_model import check_graph
-from export.serving_files import write_server_samples, write_warmup
+from export.saved_model import check_graph, check_inductive
+from export.serving_files import batch_size_of, write_server_samples, write_warmup
 from export.verification import TOLERANCE, ExportError, reload_and_answer
 from export.versions import choose_version, new_version
 
 _IMAGE_FEATURE = "image/encoded"
 
 
-def freeze(model, support_images, support_labels, class_names, output_dir, version=None, invert=False):
+def freeze(
+    model,
+    support_images,
+    support_labels,
+    class_names,
+    output_dir,
+    version=None,
+    invert=False,
+    allow_transductive=False,
+):
     """Adapts a model and writes it as a SavedModel of its own, `<output_dir>/<version>/`.
 
     Signatures: `serving_default`, images float32 [B, H, W, C] -> `probabilities` float32 [B, N], `labels` int64 [B]; and
@@ -32,16 +43,17 @@ def freeze(model, support_images, support_labels, class_names, output_dir, versi
         support_labels: int64 [S], from 0 to the number of names minus one.
         class_names: names of the first N classes, at most `way`.
         output_dir, version, invert: as in `export.saved_model.export`.
+        allow_transductive: whether a model may be frozen whose answer to an image depends on the others: here it has none.
 
     Returns:
         The version folder, a pathlib.Path.
 
     Raises:
-        ValueError: for another model, images of another shape, labels without a name, more names than the model has
-            classes, or a version that exists.
+        ValueError: for another model, a transductive one that is not allowed, images of another shape, labels without a name,
+            more names than the model has classes, or a version that exists.
         ExportError: where the reloaded answers differ.
     """
-    check_freezable(model)
+    check_freezable(model, allow_transductive)
     images, labels = _checked_support(model, support_images, support_labels, class_names)
     version = choose_version(output_dir, version)
     frozen = _FrozenModel(model, model.adapt(images, labels), class_names, invert)
@@ -57,12 +69,14 @@ def freeze(model, support_images, support_labels, class_names, output_dir, versi
             "classes": list(class_names),
             "input_shape": list(model.input_shape),
             "inputs": "float32 from 0 to 1",
+            "limits": {"images": frozen.max_images, "image_pixels": frozen.limits.image_pixels},
+            "transductive": model.transductive,
         }
         (folder / SIDECAR_FILE).write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
         requests = _verify(frozen, folder, model.input_shape)
         warmup = {"serving_default": {"images": requests["images"][:1]}}
         write_warmup(folder, name, warmup, requests.get("inputs", [])[:1])
-    write_server_samples(output_dir, name)
+    write_server_samples(output_dir, name, batch_size_of(True, frozen.limits, {SUPPORT_ROWS: 1, QUERY_ROWS: 1}))
     return pathlib.Path(output_dir) / str(version)
 
 
@@ -89,6 +103,8 @@ class _FrozenModel:
     def __init__(self, model, state, class_names, invert):
         self._model, self._invert = model, invert
         self._num_classes = len(class_names)
+        self.limits = Limits.of(model)
+        self.max_images = min(self.limits.rows, self.limits.query_images)
         self.module = tf.Module()
         self.module.weights = [variable.value for variable in model.variables]
         self.module.state = {name: tf.Variable(value, trainable=False) for name, value in state.items()}
@@ -105,9 +121,8 @@ class _FrozenModel:
         return {"probabilities": probabilities, "labels": tf.where(known, tf.argmax(probabilities, axis=-1), -1)}
 
     def classify(self, inputs):
-        with tf.control_dependencies(
-            [require(tf.equal(tf.rank(inputs), 1), "`inputs` must be [B] tf.Examples.", inputs)]
-        ):
+        is_flat = require(tf.equal(tf.rank(inputs), 1), "`inputs` must be [B] tf.Examples.", inputs)
+        with tf.control_dependencies([is_flat, self._bound("inputs", inputs)]):
             inputs = tf.identity(inputs)
         parsed = tf.io.parse_example(inputs, {_IMAGE_FEATURE: tf.io.FixedLenFeature([], tf.string)})
         images = decode_images(parsed[_IMAGE_FEATURE][:, None], self._model.input_shape, self._invert)[:, 0]
@@ -120,7 +135,8 @@ class _FrozenModel:
         """float32 [B, H, W, C] -> float32 [B, N], each image answered alone."""
         size = ", ".join(map(str, self._model.input_shape))
         fits = tf.reduce_all(tf.equal(tf.shape(images)[1:], self._model.input_shape))
-        with tf.control_dependencies([require(fits, f"`images` must be [B, {size}].", images)]):
+        shape = require(fits, f"`images` must be [B, {size}].", images)
+        with tf.control_dependencies([shape, self._bound("images", images)]):
             batch = tf.shape(images)[0]
             # Ops of the network may not take zero rows: ask about one blank image, and drop the answer.
             tasks = append_rows(tf.identity(images)[None], tf.cast(tf.equal(batch, 0), tf.int32))[0][:, None]
@@ -130,6 +146,12 @@ class _FrozenModel:
         }
         logits = self._model.predict_with(states, tasks)[:batch, 0, : self._num_classes]
         return tf.nn.softmax(logits)
+
+    def _bound(self, name, tensor):
+        """An op that refuses more images than the classifier takes at once."""
+        message = f"`{name}` must be at most {self.max_images}: the images that this classifier takes in a request."
+        count = tf.concat([tf.shape(tensor), [1]], axis=0)[0]  # of a scalar, which another check refuses, one
+        return require(count <= self.max_images, message, tensor)
 
 
 def _verify(frozen, folder, input_shape):
@@ -157,13 +179,14 @@ def example_of(file):
     return tf.train.Example(features=tf.train.Features(feature={_IMAGE_FEATURE: feature})).SerializeToString()
 
 
-def check_freezable(model):
-    """Raises ValueError for what is not a classifier of images with a fixed number of classes."""
+def check_freezable(model, allow_transductive=False):
+    """Raises ValueError for what is not a classifier of images with a fixed number of classes, or transductive and not allowed."""
     if model.target_size is not None or model.way is None or len(model.input_shape) != 3:
         raise ValueError(
             "Expected a classifier of images [H, W, C] with a fixed `way`. "
             f"Received: {type(model).__name__} with input_shape={model.input_shape}, way={model.way}"
         )
+    check_inductive(model, allow_transductive)
 
 
 def _mark_classify(folder):

@@ -1,7 +1,8 @@
 """A model that adapts on a device: one LiteRT file of built-in ops alone, with fixed shapes.
 
-Metric-based methods, MANN and the LSTM baseline convert. Methods that adapt by gradients need ops that LiteRT does not have
-built in, and take padded rows out, so that the number of rows is not fixed: they are refused.
+Metric-based methods, MANN and the LSTM baseline convert as they are, and ANIL with the gradient of its head written out. Other
+methods that adapt by gradients need ops that LiteRT does not have built in (Conv2DBackpropFilter, FusedBatchNormGradV3, ReluGrad):
+they are refused.
 """
 
 import json
@@ -13,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from export.editable_states import SIDECAR_FILE
+from export.litert_anil import adapts_head_alone, anil_logits
+from export.saved_model import check_inductive
 from export.verification import ExportError
 from export.versions import choose_version, new_version
 
@@ -21,22 +24,24 @@ TOLERANCE = 1e-4
 _TIMED_CALLS = 20
 
 
-def export_litert(model, output_dir, support_rows, query_rows, version=None, metadata=None):
+def export_litert(model, output_dir, support_rows, query_rows, version=None, metadata=None, allow_transductive=False):
     """Writes `<output_dir>/<version>/model.tflite`, after LiteRT gave the answers of the Python model with it.
 
     Inputs `support_images` float32 [1, S, H, W, C], `support_labels` int64 [1, S] and `query_images` float32 [1, Q, H, W, C];
-    output `probabilities` float32 [1, Q, N]. A label below 0 marks a row to ignore.
+    output `probabilities` float32 [1, Q, N]. A label below 0 marks a row to ignore; ANIL, whose features depend on all rows, then
+    answers NaN: `padded_support` of the sidecar says so.
 
     Args:
         model: a FewShotModel for classification with a fixed `way`.
-        output_dir, version, metadata: as in `export.saved_model.export`.
+        output_dir, version, metadata, allow_transductive: as in `export.saved_model.export`.
         support_rows, query_rows: S and Q, which are fixed.
 
     Returns:
         (version folder, bytes of the file, median milliseconds of an answer on this machine with one thread).
 
     Raises:
-        ValueError: where ai-edge-litert is not installed, the version exists, or the method needs ops that are not built in.
+        ValueError: where ai-edge-litert is not installed, the version exists, the model is transductive and not allowed, or the
+            method needs ops that are not built in.
         ExportError: where LiteRT answers otherwise.
     """
     try:
@@ -49,10 +54,11 @@ def export_litert(model, output_dir, support_rows, query_rows, version=None, met
         raise ValueError(
             f"Expected a classification model with a fixed `way`. Received: way={model.way}, target_size={model.target_size}"
         )
+    check_inductive(model, allow_transductive)
     version = choose_version(output_dir, version)
-    function, requests = _function(model, support_rows, query_rows)
-    content = _convert(model, function)
-    milliseconds = _verify(Interpreter(model_content=content, num_threads=1), function, requests)
+    requests = _requests(model, support_rows, query_rows)
+    content = _convert(model, _function(model, requests[0]))
+    milliseconds = _verify(Interpreter(model_content=content, num_threads=1), model, requests)
     sidecar = {
         "method": type(model).__name__,
         "way": model.way,
@@ -60,6 +66,7 @@ def export_litert(model, output_dir, support_rows, query_rows, version=None, met
         "inputs": "float32 from 0 to 1",
         "support_rows": support_rows,
         "query_rows": query_rows,
+        "padded_support": not adapts_head_alone(model),
         **(metadata or {}),
     }
     with new_version(output_dir, version) as folder:
@@ -78,16 +85,12 @@ def answer(interpreter, inputs):
     return interpreter.get_tensor(output["index"])
 
 
-def _function(model, support_rows, query_rows):
-    """(the function to convert, requests to prove it with: an ordinary one, and one with padding)."""
-
-    def probabilities(support_images, support_labels, query_images):
-        return {"probabilities": tf.nn.softmax(model.answer(support_images, support_labels, query_images))}
-
+def _requests(model, support_rows, query_rows):
+    """Requests to prove a file with: an ordinary one, and one with padding."""
     rng = np.random.default_rng(0)
     labels = np.arange(support_rows, dtype=np.int64)[None] % model.way
     padded = np.where(np.arange(support_rows) < max(1, support_rows - 1), labels, -1)
-    requests = [
+    return [
         {
             "support_images": rng.random((1, support_rows, *model.input_shape), dtype=np.float32),
             "support_labels": of_rows,
@@ -95,8 +98,17 @@ def _function(model, support_rows, query_rows):
         }
         for of_rows in (labels, padded)
     ]
-    specs = {name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in requests[0].items()}
-    return tf.function(probabilities, autograph=False).get_concrete_function(**specs), requests
+
+
+def _function(model, request):
+    """The function to convert, for requests of these shapes."""
+    logits = anil_logits if adapts_head_alone(model) else type(model).answer
+
+    def probabilities(support_images, support_labels, query_images):
+        return {"probabilities": tf.nn.softmax(logits(model, support_images, support_labels, query_images))}
+
+    specs = {name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in request.items()}
+    return tf.function(probabilities, autograph=False).get_concrete_function(**specs)
 
 
 def _convert(model, function):
@@ -113,12 +125,16 @@ def _convert(model, function):
         ) from error
 
 
-def _verify(interpreter, function, requests):
-    """Median milliseconds of an answer. Raises ExportError unless LiteRT answers as the function does."""
+def _verify(interpreter, model, requests):
+    """Median milliseconds of an answer. Raises ExportError unless LiteRT answers as the model does."""
     interpreter.allocate_tensors()
     for request in requests:
-        expected = function(**{name: tf.constant(value) for name, value in request.items()})["probabilities"].numpy()
-        difference = float(np.max(np.abs(answer(interpreter, request) - expected)))
+        inputs = (tf.constant(request[name]) for name in ("support_images", "support_labels", "query_images"))
+        expected = tf.nn.softmax(model.answer(*inputs)).numpy()
+        if adapts_head_alone(model) and (request["support_labels"] < 0).any():
+            expected = np.full_like(expected, np.nan)
+        answered = answer(interpreter, request)
+        difference = float(np.max(np.where(np.isnan(expected) & np.isnan(answered), 0.0, np.abs(answered - expected))))
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"LiteRT's probabilities must be the model's within {TOLERANCE}. Received: difference {difference}"

@@ -17,18 +17,22 @@ _ANSWERS = ("probabilities", "labels")  # with a row per query
 _PADDING_LABEL = -1
 
 
-def sizes(way, max_rows, support_rows=None, query_rows=None):
+def sizes(way, limits, support_rows=None, query_rows=None):
     """What clients pad to: {"support_rows": S, "query_rows": Q}, five shots and 15 queries unless said otherwise.
 
     Raises:
-        ValueError: for more rows than a request may have.
+        ValueError: for more rows than a task may have, `export.limits.Limits`.
     """
+    most_support, most_queries = limits.rows_of_a_task
     chosen = {
-        SUPPORT_ROWS: support_rows or min(_SHOT * way, max_rows),
-        QUERY_ROWS: query_rows or min(_QUERIES, max_rows),
+        SUPPORT_ROWS: support_rows or min(_SHOT * way, most_support),
+        QUERY_ROWS: query_rows or min(_QUERIES, most_queries),
     }
-    if max(chosen.values()) > max_rows:
-        raise ValueError(f"`support_rows` and `query_rows` must be at most `max_rows`, {max_rows}. Received: {chosen}")
+    if chosen[SUPPORT_ROWS] > most_support or chosen[QUERY_ROWS] > most_queries:
+        raise ValueError(
+            f"`support_rows` must be at most {most_support} and `query_rows` at most {most_queries}: max_rows and max_images. "
+            f"Received: {chosen}"
+        )
     return chosen
 
 

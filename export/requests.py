@@ -7,7 +7,6 @@ requests of one shape. Contents never are: a task or a query whose numbers are n
 import tensorflow as tf
 
 from export.graph_checks import append_rows, require
-from export.limits import MAX_ROWS
 from zoo.core import episode
 
 
@@ -16,11 +15,11 @@ class RequestChecks:
 
     Args:
         model: a FewShotModel with a fixed `way`.
-        max_rows: the most tasks, support rows and query rows (images of `embed`) of a request.
+        limits: `export.limits.Limits` of a request.
     """
 
-    def __init__(self, model, max_rows=MAX_ROWS):
-        self._model, self.max_rows = model, max_rows
+    def __init__(self, model, limits):
+        self._model, self._limits = model, limits
         self._image_size = ", ".join(str(size) for size in model.input_shape)
 
     def support(self, images, labels):
@@ -31,7 +30,8 @@ class RequestChecks:
         """
         message = "`support_labels` must be [T, S], one label for each row of `support_images`."
         same = tf.reduce_all(tf.equal(tf.shape(images)[:2], tf.shape(labels)))
-        with tf.control_dependencies([require(same, message, labels), *self.images("support_images", images)]):
+        checks = self.images("support_images", images, self._limits.support_images)
+        with tf.control_dependencies([require(same, message, labels), *checks]):
             missing = tf.cast(tf.equal(tf.shape(labels)[1], 0), tf.int32)
             images = append_rows(tf.identity(images), missing)
             labels = tf.pad(labels, [[0, 0], [0, missing]], constant_values=episode.PADDING_LABEL)
@@ -44,7 +44,7 @@ class RequestChecks:
         """The queries as the model takes them, one at least: (images, valid), with `valid`, bool [T, Q], where they are finite."""
         message = "`query_images` must have as many tasks as the support set or task state."
         same = require(tf.equal(tf.shape(images)[0], num_tasks), message, images)
-        with tf.control_dependencies([same, *self.images("query_images", images)]):
+        with tf.control_dependencies([same, *self.images("query_images", images, self._limits.query_images)]):
             # Ops of the network may not take zero rows: ask about one blank image, and drop the answer.
             missing = tf.cast(tf.equal(tf.shape(images)[1], 0), tf.int32)
             images = append_rows(tf.identity(images), missing)
@@ -53,30 +53,37 @@ class RequestChecks:
             valid = tf.logical_and(valid, tf.reduce_all(valid, axis=1, keepdims=True))
         return keep_rows(images, valid), valid
 
-    def images(self, name, images):
-        """Ops that check images, or strings of their files: [T, rows, ...]."""
+    def images(self, name, images, most_images):
+        """Ops that check images, or strings of their files: [T, rows, ...], `most_images` in all tasks together."""
         fits = tf.constant(True) if images.dtype == tf.string else self._fits(tf.shape(images)[2:])
         size = "" if images.dtype == tf.string else f", {self._image_size}"
         message = f"`{name}` must be [T, rows{size}] with T > 0."
         return [
             require(tf.logical_and(fits, tf.shape(images)[0] > 0), message, images),
-            self.bound(name, "tasks", tf.shape(images)[0], images),
-            self.bound(name, "rows", tf.shape(images)[1], images),
+            self._bound(name, "tasks", tf.shape(images)[0], images),
+            *self.rows(name, tf.shape(images)[0], tf.shape(images)[1], images, most_images),
         ]
+
+    def rows(self, name, num_tasks, num_rows, tensor, most_images):
+        """Ops that refuse more rows than the export allows, in one task and in all of them."""
+        message = f"`{name}` must have at most {most_images} rows in all tasks together: max_images of this export."
+        all_rows = tf.cast(num_tasks, tf.int64) * tf.cast(num_rows, tf.int64)
+        return [self._bound(name, "rows", num_rows, tensor), require(all_rows <= most_images, message, tensor)]
 
     def flat_images(self, images):
         """Images without tasks, [B, ...], one at least: (images, valid), with `valid`, bool [B], where they are finite."""
         fits = require(self._fits(tf.shape(images)[1:]), f"`images` must be [B, {self._image_size}].", images)
-        with tf.control_dependencies([fits, self.bound("images", "images", tf.shape(images)[0], images)]):
+        all_rows = self.rows("images", tf.shape(images)[0], 1, images, self._limits.query_images)
+        with tf.control_dependencies([fits, self._bound("images", "images", tf.shape(images)[0], images), *all_rows]):
             missing = tf.cast(tf.equal(tf.shape(images)[0], 0), tf.int32)
             images = append_rows(tf.identity(images)[None], missing)[0]
         valid = finite_rows(images, 1)
         return keep_rows(images, valid), valid
 
-    def bound(self, name, of_what, count, tensor):
+    def _bound(self, name, of_what, count, tensor):
         """An op that refuses more of something than the export allows."""
-        message = f"`{name}` must have at most {self.max_rows} {of_what}: max_rows of this export."
-        return require(count <= self.max_rows, message, tensor)
+        message = f"`{name}` must have at most {self._limits.rows} {of_what}: max_rows of this export."
+        return require(count <= self._limits.rows, message, tensor)
 
     def _fits(self, shape):
         return tf.reduce_all(tf.equal(shape, self._model.input_shape))

@@ -1,5 +1,6 @@
 """Writes a SavedModel that adapts, and proves that it does without this package."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -15,7 +16,6 @@ from export.versions import choose_version, new_version
 
 # Ops that would change served weights, need Python, or need XLA, which a stock server disables.
 FORBIDDEN_OPS = ("Assign", "PyFunc", "XlaMustCompile", "XlaLaunch")
-_FEWEST_ROWS = 8  # what an export is verified with
 
 
 def export(
@@ -30,6 +30,7 @@ def export(
     max_image_pixels=MAX_IMAGE_PIXELS,
     support_rows=None,
     query_rows=None,
+    max_images=None,
 ):
     """Writes `<output_dir>/<version>/`, after a fresh process without this package gave the same answers from it.
 
@@ -44,6 +45,7 @@ def export(
         max_rows: the most tasks, support rows and query rows of a request.
         max_image_pixels: of an image file.
         support_rows, query_rows: what clients of a server with batching pad to; five shots and 15 queries when None.
+        max_images: the most support images, and queries, of all tasks of a request together; see `export.limits` when None.
 
     Returns:
         The version folder, a pathlib.Path.
@@ -54,23 +56,14 @@ def export(
     """
     output_dir = pathlib.Path(output_dir)
     version = choose_version(output_dir, version)
-    if model.transductive and not allow_transductive:
-        raise ValueError(
-            "Expected a model that answers each query by itself; --allow_transductive (`allow_transductive`) exports this one all "
-            f"the same, for queries that are asked together. Received: {type(model).__name__}, whose answer to a query depends on "
-            "the others, and is at chance for one alone"
-        )
-    if max_rows < max(model.way or 0, _FEWEST_ROWS) or max_image_pixels < 1:
-        raise ValueError(
-            f"`max_rows` must be at least {max(model.way or 0, _FEWEST_ROWS)} and `max_image_pixels` at least 1. "
-            f"Received: max_rows={max_rows}, max_image_pixels={max_image_pixels}"
-        )
+    check_inductive(model, allow_transductive)
+    limits = {"max_rows": max_rows, "max_images": max_images, "max_image_pixels": max_image_pixels}
+    served = ServedModel(model, version, invert, signatures, **limits)
     # A padded query would change the answers of a transductive model.
-    pad_to = None if model.transductive else padding.sizes(model.way or 0, max_rows, support_rows, query_rows)
-    served = ServedModel(model, version, invert, signatures, max_rows, max_image_pixels)
+    pad_to = None if model.transductive else padding.sizes(model.way, served.limits, support_rows, query_rows)
     check_graph(served.signatures)
     name = output_dir.resolve().name
-    batch_size = batch_size_of("embed" in served.signatures, max_rows)
+    batch_size = batch_size_of("embed" in served.signatures, served.limits, pad_to)
     with new_version(output_dir, version) as folder:
         tf.saved_model.save(served.module, str(folder), signatures=served.signatures)
         (folder / SIDECAR_FILE).write_text(json.dumps(_sidecar(model, served, pad_to, metadata or {}), indent=1) + "\n")
@@ -78,6 +71,16 @@ def export(
         write_warmup(folder, name, _warmup_requests(served, requests))
         write_server_samples(output_dir, name, batch_size, folder)
     return output_dir / str(version)
+
+
+def check_inductive(model, allow_transductive):
+    """Raises ValueError for a model whose answer to a query depends on the others, unless that is allowed."""
+    if model.transductive and not allow_transductive:
+        raise ValueError(
+            "Expected a model that answers each query by itself; --allow_transductive (`allow_transductive`) exports this one all "
+            f"the same, for queries that are asked together. Received: {type(model).__name__}, whose answer to a query depends on "
+            "the others, and is at chance for one alone"
+        )
 
 
 def check_graph(signatures):
@@ -105,7 +108,7 @@ def _sidecar(model, served, pad_to, metadata):
         "input_shape": list(model.input_shape),
         "inputs": "float32 from 0 to 1",
         "image_files": f"PNG, JPEG, GIF or BMP, resized{'; dark ink on light paper becomes ink 1' if served.invert else ''}",
-        "limits": {"rows": served.max_rows, "image_pixels": served.max_image_pixels},
+        "limits": dataclasses.asdict(served.limits),
         padding.SIZES_KEY: pad_to,
         "task_state": served.layout.to_json(),
         # Batch statistics of the support set tie its classes together.

@@ -7,6 +7,8 @@ import shlex
 import numpy as np
 import tensorflow as tf
 
+from export.padding import QUERY_ROWS, SUPPORT_ROWS
+
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MODELS_FILE = "models.config"
 BATCHING_FILE = "batching_params.pbtxt"
@@ -61,12 +63,14 @@ def read_warmup(folder):
     return requests
 
 
-def batch_size_of(has_images, max_rows):
+def batch_size_of(has_images, limits, pad_to=None):
     """The most that a server may merge, a power of 2: of single images (of `embed`, of a classifier) more than of adaptations.
 
-    A request of more than that is refused by a server with batching.
+    A request of more than that is refused by a server with batching. What it merges, of clients that pad to `pad_to`, stays
+    within the limits.
     """
-    return 1 << (min(MAX_IMAGES if has_images else MAX_TASKS, max_rows).bit_length() - 1)
+    tasks = limits.most_tasks(pad_to[SUPPORT_ROWS], pad_to[QUERY_ROWS]) if pad_to else limits.rows
+    return 1 << (min(MAX_IMAGES if has_images else MAX_TASKS, tasks).bit_length() - 1)
 
 
 def write_server_samples(output_dir, model_name, max_batch_size=MAX_IMAGES, version_folder=None):

@@ -9,7 +9,7 @@ import math
 import tensorflow as tf
 
 from export.graph_checks import require
-from export.limits import MAX_IMAGE_PIXELS, MAX_ROWS
+from export.limits import Limits
 from export.preprocessing import decode_images
 from export.requests import RequestChecks
 from export.task_state import TaskStateLayout, fingerprint
@@ -30,33 +30,23 @@ class ServedModel:
         version: of the export, part of the fingerprint that its task states carry.
         invert: whether image files are dark ink on light paper, for models that take ink for 1.
         chosen: names of the signatures to serve; all that the method has when None.
-        max_rows: the most tasks, support rows and query rows of a request.
-        max_image_pixels: of an image file; a larger one counts as one that cannot be read.
+        **limits: of `Limits.of`: `max_rows`, `max_images`, `max_image_pixels`.
 
     Raises:
-        ValueError: for a regression model, one without a fixed `way`, or a chosen signature that it does not have.
+        ValueError: for a regression model, one without a fixed `way`, limits below what it needs, or a chosen signature that
+            it does not have.
     """
 
-    def __init__(
-        self,
-        model,
-        version=1,
-        invert=False,
-        chosen=None,
-        max_rows=MAX_ROWS,
-        max_image_pixels=MAX_IMAGE_PIXELS,
-    ):
+    def __init__(self, model, version=1, invert=False, chosen=None, **limits):
         if model.target_size is not None or model.way is None:
             raise ValueError(
                 f"Expected a classification model with a fixed `way`. Received: way={model.way}, "
                 f"target_size={model.target_size}"
             )
         self._model, self.invert = model, invert
-        self.max_rows, self.max_image_pixels = max_rows, max_image_pixels
-        self._checks = RequestChecks(model, max_rows)
         # Traced once, for the files of the support set and of the queries.
         self._decode = tf.function(
-            lambda files: decode_images(files, model.input_shape, invert, max_image_pixels),
+            lambda files: decode_images(files, model.input_shape, invert, self.limits.image_pixels),
             input_signature=[tf.TensorSpec((None, None), tf.string)],
             autograph=False,
         )
@@ -68,6 +58,8 @@ class ServedModel:
         state = tf.function(model.adapt, autograph=False).get_concrete_function(images, labels).structured_outputs
         shapes = {name: entry.shape[1:] for name, entry in state.items()}
         self.layout = TaskStateLayout(shapes, fingerprint(model, version))
+        self.limits = Limits.of(model, self.layout.row_size, **limits)
+        self._checks = RequestChecks(model, self.limits)
         self.signatures = {
             "adapt": self._function(self._adapt, support_images=images, support_labels=labels),
             "predict": self._function(
@@ -115,7 +107,8 @@ class ServedModel:
         num_tasks, size = tf.unstack(tf.shape(task_state))
         checks = [require(self.layout.fits(size), message, task_state)]
         if self.layout.row_size:
-            checks.append(self._checks.bound("task_state", "support rows", self.layout.num_rows(size), task_state))
+            rows = self.layout.num_rows(size)
+            checks += self._checks.rows("task_state", num_tasks, rows, task_state, self.limits.support_images)
         with tf.control_dependencies(checks):
             state, valid = self.layout.unflatten(tf.identity(task_state))
         return self._answers(lambda queries: self._model.predict_with(state, queries), query_images, num_tasks, valid)
@@ -128,8 +121,8 @@ class ServedModel:
         )
 
     def _adapt_and_predict_files(self, support_image_bytes, support_labels, query_image_bytes):
-        checks = self._checks.images("support_image_bytes", support_image_bytes)
-        checks += self._checks.images("query_image_bytes", query_image_bytes)
+        checks = self._checks.images("support_image_bytes", support_image_bytes, self.limits.support_images)
+        checks += self._checks.images("query_image_bytes", query_image_bytes, self.limits.query_images)
         with tf.control_dependencies(checks):  # before anything is decoded
             support, query = (self.decode(tf.identity(files)) for files in (support_image_bytes, query_image_bytes))
         return self._adapt_and_predict(support, support_labels, query)

@@ -101,7 +101,7 @@ def reload_and_answer(folder, requests):
 def make_requests(served, model, seed, num_tasks=3, num_queries=7):
     """Two ordinary tasks and one with padding. Each class has a pattern, as in data: between images of noise little is stable."""
     rng = np.random.default_rng(seed)
-    shot = 2 if 2 * model.way <= served.max_rows else 1
+    shot = 2 if 2 * model.way <= served.limits.rows else 1
     labels = np.tile(np.arange(model.way, dtype=np.int64), (num_tasks, shot))
     shape = model.input_shape
     coarse = [-(-size // 4) for size in shape[:-1]] + [shape[-1]] if len(shape) > 1 else shape

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from export import litert
+from export import litert, litert_anil
 from tests import descriptors
 from tests.binaries import run
 from tests.descriptors import WAY, arrays
@@ -39,7 +39,7 @@ def test_openvino_answers_as_the_python_model_does(export_of, name):
     np.testing.assert_allclose(probabilities, expected / expected.sum(-1, keepdims=True), atol=2.5e-5)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, "anil"])
 def test_litert_answers_as_the_python_model_does(tmp_path, name):
     """A task alone, with a padded row, from the file that was written."""
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")
@@ -51,7 +51,8 @@ def test_litert_answers_as_the_python_model_does(tmp_path, name):
     loaded = interpreter.Interpreter(model_content=content)
     loaded.allocate_tensors()
     support_x, support_y, query_x = arrays(num_tasks=1)
-    support_y[0, 3] = -1
+    if name != "anil":
+        support_y[0, 3] = -1
     logits = model({"support_x": support_x, "support_y": support_y, "query_x": query_x}).numpy()
     expected = np.exp(logits - logits.max(-1, keepdims=True))
     inputs = {"support_images": support_x, "support_labels": support_y, "query_images": query_x}
@@ -59,7 +60,37 @@ def test_litert_answers_as_the_python_model_does(tmp_path, name):
     np.testing.assert_allclose(answered, expected / expected.sum(-1, keepdims=True), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["maml", "anil"])
+def test_litert_anil_leaves_no_row_out(tmp_path):
+    """Its features depend on all rows: a padded one is answered NaN, and the file says that it takes none."""
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    folder, _, _ = litert.export_litert(descriptors.build("anil"), tmp_path, 2 * WAY, 6)
+    assert json.loads((folder / "adaptation.json").read_text())["padded_support"] is False
+    loaded = interpreter.Interpreter(model_content=(folder / litert.MODEL_FILE).read_bytes())
+    loaded.allocate_tensors()
+    support_x, support_y, query_x = arrays(num_tasks=1)
+    support_y[0, 3] = -1
+    inputs = {"support_images": support_x, "support_labels": support_y, "query_images": query_x}
+    assert np.isnan(litert.answer(loaded, inputs)).all()
+
+
+def test_the_unrolled_head_of_anil_is_that_of_the_model():
+    """Without the wheel too: the function that is converted, with a class that has no row."""
+    model, (x, _) = descriptors.build("anil"), descriptors.episode(num_tasks=1)
+    support_y = np.where(x["support_y"] == 1, 0, x["support_y"])
+    expected = model.answer(x["support_x"], support_y, x["query_x"]).numpy()
+    logits = litert_anil.anil_logits(model, x["support_x"], support_y, x["query_x"]).numpy()
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    moved = model.answer(x["support_x"], np.roll(support_y, 1, axis=1), x["query_x"]).numpy()
+    assert np.abs(moved - expected).max() > 1e-2  # the head learned from the labels
+
+
+def test_a_transductive_model_is_converted_only_when_asked_for(tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    with pytest.raises(ValueError, match="--allow_transductive .* Received: RelationNetwork"):
+        litert.export_litert(descriptors.build("relation_network_transductive"), tmp_path, WAY, 1)
+
+
+@pytest.mark.parametrize("name", ["maml", "reptile"])
 def test_methods_that_need_more_than_built_in_ops_are_named(tmp_path, name):
     pytest.importorskip("ai_edge_litert")
     with pytest.raises(ValueError, match=r"LiteRT's built-in ops must hold what a \w+ does. Received: .*Conv2D"):

@@ -1,3 +1,4 @@
+import json
 import sys
 
 import numpy as np
@@ -97,6 +98,26 @@ def test_a_classifier_that_answers_otherwise_leaves_nothing(tmp_path, monkeypatc
     with pytest.raises(verification.ExportError, match="serving_default/probabilities must be the model's within"):
         freeze(model, x["support_x"][0], x["support_y"][0], NAMES, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_transductive_model_is_frozen_only_when_asked_for(tmp_path):
+    model, (x, _) = descriptors.build("relation_network_transductive"), episode(num_tasks=1)
+    support = (x["support_x"][0], x["support_y"][0], NAMES)
+    with pytest.raises(ValueError, match="--allow_transductive .* Received: RelationNetwork, whose answer to a query"):
+        freeze(model, *support, tmp_path)
+    assert not list(tmp_path.iterdir())
+    folder = freeze(model, *support, tmp_path, allow_transductive=True)
+    assert json.loads((folder / "adaptation.json").read_text())["transductive"] is True
+
+
+def test_more_images_than_a_classifier_takes_are_invalid_arguments_that_name_the_limit(frozen):
+    _, _, folder = frozen
+    assert json.loads((folder / "adaptation.json").read_text())["limits"]["images"] == 500
+    loaded = tf.saved_model.load(str(folder)).signatures
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`images` must be at most 500"):
+        loaded["serving_default"](images=tf.zeros([501, 16, 16, 1]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`inputs` must be at most 500"):
+        loaded["classify"](inputs=tf.fill([501], b""))
 
 
 def test_names_and_labels_must_fit(tmp_path):

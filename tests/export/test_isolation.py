@@ -201,9 +201,11 @@ def test_a_broken_file_is_answered_with_nothing_for_its_own_task(export_of):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """An export that takes twelve rows, tasks and images."""
+    """An export that takes twelve rows and tasks, and thirty images of them together."""
     model = descriptors.build("matching_network")
-    return client.LocalClient(saved_model.export(model, tmp_path_factory.mktemp("small"), max_rows=MAX_ROWS))
+    return client.LocalClient(
+        saved_model.export(model, tmp_path_factory.mktemp("small"), max_rows=MAX_ROWS, max_images=30)
+    )
 
 
 @pytest.mark.parametrize(
@@ -228,11 +230,44 @@ def test_more_than_an_export_allows_is_an_invalid_argument_that_names_the_limit(
         small.call("adapt_and_predict_image_bytes", files_of)
 
 
+def test_what_all_tasks_of_a_request_hold_together_is_bounded(small):
+    """Neither of them passes the number of tasks or of rows: 500 times 500 images were 250,000."""
+    images, labels = np.zeros((3, 12, *IMAGE_SHAPE), np.float32), np.zeros((3, 12), np.int64)
+    state = small.adapt(images[:2], labels[:2])
+    small.adapt_and_predict(images[:2], labels[:2], images[:2])
+    message = "must have at most 30 rows in all tasks together: max_images of this export"
+    with pytest.raises(client.ServingError, match="`support_images` " + message):
+        small.adapt_and_predict(images, labels, images[:, :1])
+    with pytest.raises(client.ServingError, match="`query_images` " + message):
+        small.adapt_and_predict(images[:, :1], labels[:, :1], images)
+    with pytest.raises(client.ServingError, match="`task_state` " + message):
+        small.predict(np.repeat(state[:1], 3, axis=0), images[:, :1])
+    files_of = {"support_image_bytes": np.full((3, 12), b"", object), "support_labels": labels}
+    with pytest.raises(client.ServingError, match="`support_image_bytes` " + message):
+        small.call("adapt_and_predict_image_bytes", {**files_of, "query_image_bytes": np.full((3, 1), b"", object)})
+
+
+def test_methods_that_keep_much_of_each_row_take_fewer(export_of):
+    """A Meta Network with 1,000 rows took 8 GB: here 4,533 numbers are kept of each row, of 8,388,608 in all."""
+    _, folder = export_of("meta_network")
+    sidecar = json.loads((folder / saved_model.SIDECAR_FILE).read_text())
+    assert sidecar["task_state"]["size_per_support_row"] == 64 + 4468 + 1
+    assert sidecar["limits"] == {
+        "rows": 500,
+        "support_images": 1850,
+        "query_images": 4_000_000 // 16**2,
+        "image_pixels": 4_000_000,
+    }
+    images, labels = np.zeros((4, 463, *IMAGE_SHAPE), np.float32), np.zeros((4, 463), np.int64)
+    with pytest.raises(client.ServingError, match="`support_images` must have at most 1850 rows in all tasks together"):
+        client.LocalClient(folder).adapt(images, labels)
+
+
 def test_states_and_embeddings_are_bounded_too(small):
     images = np.zeros((1, 12, *IMAGE_SHAPE), np.float32)
     state = small.adapt(images, np.zeros((1, 12), np.int64))
     longer = np.concatenate([state, np.zeros((1, (state.shape[1] - 9) // 12), np.float32)], axis=1)
-    with pytest.raises(client.ServingError, match="`task_state` must have at most 12 support rows"):
+    with pytest.raises(client.ServingError, match="`task_state` must have at most 12 rows: max_rows of this export"):
         small.predict(longer, images)
     with pytest.raises(client.ServingError, match="`images` must have at most 12 images"):
         small.call("embed", {"images": np.zeros((13, *IMAGE_SHAPE), np.float32)})
@@ -240,9 +275,13 @@ def test_states_and_embeddings_are_bounded_too(small):
 
 def test_bounds_below_what_a_model_needs_are_refused(tmp_path):
     with pytest.raises(
-        ValueError, match="`max_rows` must be at least 8 and `max_image_pixels` at least 1. Received: max_rows=2"
+        ValueError,
+        match="`max_rows` must be at least 8, `max_images` at least 21 and .* at least 1. Received: max_rows=2,",
     ):
         saved_model.export(descriptors.build("prototypical_network"), tmp_path, max_rows=2)
+    with pytest.raises(ValueError, match="Received: max_rows=500, max_images=20,"):
+        saved_model.export(descriptors.build("prototypical_network"), tmp_path, max_images=20)
+    assert not list(tmp_path.iterdir())
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
+import dataclasses
 import json
 import sys
 
 import numpy as np
 import pytest
 
-from export import padding
+from export import limits, padding
 
 SIZES = {"support_rows": 10, "query_rows": 15}
 
@@ -70,11 +71,15 @@ def test_files_are_padded_with_no_bytes_and_states_are_not_padded():
 
 
 def test_sizes_are_of_five_shots_unless_the_export_says_otherwise():
-    assert padding.sizes(way=5, max_rows=500) == {"support_rows": 25, "query_rows": 15}
-    assert padding.sizes(way=5, max_rows=12) == {"support_rows": 12, "query_rows": 12}
-    assert padding.sizes(5, 500, support_rows=5, query_rows=75) == {"support_rows": 5, "query_rows": 75}
-    with pytest.raises(ValueError, match="must be at most `max_rows`, 50. Received: .*75"):
-        padding.sizes(5, 50, query_rows=75)
+    wide = limits.Limits(rows=500, support_images=400, query_images=5000, image_pixels=1)
+    assert padding.sizes(5, wide) == {"support_rows": 25, "query_rows": 15}
+    assert padding.sizes(5, wide, support_rows=5, query_rows=75) == {"support_rows": 5, "query_rows": 75}
+    assert padding.sizes(5, dataclasses.replace(wide, rows=12)) == {"support_rows": 12, "query_rows": 12}
+    message = "`support_rows` must be at most 400 and `query_rows` at most 500: .* Received: .*"
+    with pytest.raises(ValueError, match=message + "401"):
+        padding.sizes(5, wide, support_rows=401)
+    with pytest.raises(ValueError, match=message + "501"):
+        padding.sizes(5, wide, query_rows=501)
 
 
 def test_sizes_are_read_from_a_sidecar(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shlex
 import sys
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import client, loading, saved_model, serving_files, task_state, versions
+from export import client, limits, saved_model, serving_files, task_state, versions, way_and_ink
 from tests import descriptors
 from tests.descriptors import WAY, episode
 
@@ -176,9 +177,13 @@ def test_samples_of_server_configuration_forbid_padding_and_are_not_overwritten(
 
 
 def test_single_images_are_merged_by_more_than_adaptations(export_of):
-    assert serving_files.batch_size_of(has_images=False, max_rows=500) == 16
-    assert serving_files.batch_size_of(has_images=True, max_rows=500) == 128
-    assert serving_files.batch_size_of(has_images=True, max_rows=100) == 64
+    wide, pad_to = limits.Limits(500, 5000, 5000, 1), {"support_rows": 25, "query_rows": 15}
+    assert serving_files.batch_size_of(False, wide, pad_to) == 16
+    assert serving_files.batch_size_of(True, wide, pad_to) == 128
+    assert serving_files.batch_size_of(True, dataclasses.replace(wide, rows=100), pad_to) == 64
+    # What is merged stays within what the graph takes: 9 tasks of 25 rows, 5 of 15 queries.
+    assert serving_files.batch_size_of(False, dataclasses.replace(wide, support_images=249), pad_to) == 8
+    assert serving_files.batch_size_of(False, dataclasses.replace(wide, query_images=75), pad_to) == 4
     for method, size in (("prototypical_network", 128), ("mann", 16)):
         _, folder = export_of(method)
         for place in (folder, folder.parent):
@@ -252,7 +257,7 @@ def test_models_that_cannot_be_served_are_named(tmp_path):
 )
 def test_a_way_that_a_model_does_not_have_is_named(preset, message):
     with pytest.raises(ValueError, match=message):
-        loading.load_with_way(preset, way=7)
+        way_and_ink.load_with_way(preset, way=7)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from zoo.core import arguments
 
 STATISTICS = ("running", "batch")
 
-# What the layers are asked to do with statistics while a network is called, see the three functions below.
+# What the layers are asked to do with statistics while a network is called, see the functions below.
 _RECORDED = contextvars.ContextVar("recorded", default=None)
 _GIVEN = contextvars.ContextVar("given", default=None)
+_WRITTEN_OUT = contextvars.ContextVar("written_out", default=False)
 _OF_BATCH = contextvars.ContextVar("of_batch", default=None)  # None, or what becomes of the averages: "keep" or "move"
 
 
@@ -38,6 +39,11 @@ def recorded_statistics():
 def given_statistics(statistics):
     """Context in which each BatchNorm normalizes by the (mean, variance) that the dict has for it."""
     return _set(_GIVEN, statistics)
+
+
+def written_out():
+    """Context in which no layer calls the fused op for the statistics of its batch, which engines for devices do not have."""
+    return _set(_WRITTEN_OUT, True)
 
 
 def batch_statistics(move_averages=False):
@@ -157,7 +163,7 @@ class BatchNorm(keras.layers.Layer):
     def _normalize(self, x, gamma, beta):
         """(outputs, mean, variance, number of values per channel) by the statistics of the batch."""
         count = tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
-        if _is_fusible(x):
+        if _is_fusible(x) and not _WRITTEN_OUT.get():
             return *fused_batch_norm(x, gamma, beta, self.epsilon, _RECORDED.get() is not None), count
         axes = list(range(x.shape.rank - 1))
         mean = tf.reduce_mean(x, axes)

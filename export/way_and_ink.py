@@ -1,4 +1,4 @@
-"""A trained model as it is to be served."""
+"""A trained model with the way that it is to be served with, and whether it takes ink for 1."""
 
 from zoo import datasets
 from zoo.presets import from_preset, preset_metadata, untrained

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import zoo
-from export import loading
+from export import way_and_ink
 from tests.binaries import run
 from tests.export import count_loads
 from tests.export.image_files import write_folder
@@ -47,9 +47,9 @@ def test_shipped_presets_record_their_ink(name):
 
 
 def test_what_is_recorded_holds_whatever_the_data_set_is_called(run_folder):
-    assert not loading.is_ink(run_folder(lambda metadata: metadata.update(ink=False)))
+    assert not way_and_ink.is_ink(run_folder(lambda metadata: metadata.update(ink=False)))
     folder = run_folder(lambda metadata: metadata.update(ink=True, config={"dataset": {"name": "mine"}}))
-    assert loading.is_ink(folder)
+    assert way_and_ink.is_ink(folder)
 
 
 @pytest.mark.parametrize("invert", [True, False])
@@ -58,7 +58,7 @@ def test_a_run_from_before_says_it_by_its_data_set(run_folder, invert):
         del metadata["ink"]
         metadata["config"]["dataset"] = {"name": "image_folder", "options": {"root": "x", "invert": invert}}
 
-    assert loading.is_ink(run_folder(before)) is invert
+    assert way_and_ink.is_ink(run_folder(before)) is invert
 
 
 def test_a_run_of_which_nothing_is_known_is_named(run_folder):
@@ -66,7 +66,7 @@ def test_a_run_of_which_nothing_is_known_is_named(run_folder):
     with pytest.raises(
         ValueError, match="must say in its metadata .* \"ink\": true or false. Received: ink=None .* 'mine'"
     ):
-        loading.is_ink(folder)
+        way_and_ink.is_ink(folder)
 
 
 @pytest.mark.parametrize("binary", ["export.export_model", "export.freeze_model"])
