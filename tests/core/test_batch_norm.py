@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.core.batch_norm import BatchNorm, batch_statistics, given_statistics, recorded_statistics
+from zoo.core.batch_norm import BatchNorm, batch_statistics, given_statistics, recorded_statistics, written_out
 from zoo.core.image_block import ImageBlock
 
 
@@ -52,6 +52,27 @@ def test_fused_and_written_out_forms_agree_in_second_order(problem):
     np.testing.assert_allclose(fused, written_out, rtol=1e-4)
 
 
+def test_written_out_has_the_same_statistics_and_no_fused_op():
+    layer, x = BatchNorm("batch"), tf.constant(np.random.default_rng(0).standard_normal((6, 5, 5, 3)), tf.float32)
+
+    def normalize(images):
+        with recorded_statistics() as recorded:
+            outputs = layer(images)
+        return (outputs, *recorded[layer])
+
+    def without_fused(images):
+        with written_out():
+            return normalize(images)
+
+    for one, other in zip(normalize(x), without_fused(x)):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    fused = [
+        sum("FusedBatchNorm" in op.type for op in tf.function(f).get_concrete_function(x).graph.get_operations())
+        for f in (normalize, without_fused)
+    ]
+    assert fused[0] > 0 and fused[1] == 0
+
+
 def test_a_third_derivative_of_the_fused_form_is_refused():
     x = tf.constant(np.random.default_rng(0).standard_normal((2, 2, 2, 1)), tf.float32)
     with tf.GradientTape() as third, tf.GradientTape() as second, tf.GradientTape() as first:
@@ -87,8 +108,8 @@ def test_second_derivative_by_every_input_of_the_fused_form(epsilon):
             value = tf.reduce_sum(by_x * w_x) + tf.reduce_sum(by_gamma * w_c) + 2.0 * tf.reduce_sum(by_beta * w_c)
         return outer.gradient(value, [inputs, *variables])
 
-    for fused, written_out in zip(second("float32"), second("float64")):
-        np.testing.assert_allclose(fused, written_out, rtol=1e-4, atol=1e-4)
+    for fused, formula in zip(second("float32"), second("float64")):
+        np.testing.assert_allclose(fused, formula, rtol=1e-4, atol=1e-4)
 
 
 def test_batch_statistics_by_hand():
