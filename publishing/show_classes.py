@@ -2,6 +2,7 @@
 
 python -m publishing.show_classes --dataset=glyphs --output=docs/glyphs.png [--subset=test] [--classes=20] [--images=20]
 python -m publishing.show_classes --dataset=image_folder --root=FOLDER --output=FILE.png [--split_by=images]
+python -m publishing.show_classes --dataset=tfds --name=cifar100 --class_list=cifar_fs --output=FILE.png [--data_dir=FOLDER]
 
 Says how many classes and images there are; of your own folder also what cannot be read or is left out, in warnings.
 """
@@ -10,10 +11,15 @@ from absl import app, flags
 
 from commands import launcher, sources
 
-_DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot", "image_folder"), "Data set to show.")
+_DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot", "image_folder", "tfds"), "Data set to show.")
 _ROOT = flags.DEFINE_string("root", None, "Folder of your own images, with --dataset=image_folder.")
 _SPLIT_BY = flags.DEFINE_enum(
     "split_by", "classes", ("classes", "images"), "What the subsets of your own folder share out."
+)
+_NAME = flags.DEFINE_string("name", None, "Data set of tensorflow_datasets, with --dataset=tfds.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where it is prepared; TFDS_DATA_DIR when left out.")
+_CLASS_LIST = flags.DEFINE_string(
+    "class_list", None, "How its classes are split: a list's name or JSON file; its own splits."
 )
 _SUBSET = flags.DEFINE_enum("subset", "test", ("train", "validation", "test"), "Subset to show.")
 _CLASSES = flags.DEFINE_integer("classes", 20, "Rows.", 1)
@@ -25,6 +31,10 @@ _OUTPUT = flags.DEFINE_string("output", None, "PNG to write.")
 def main():
     if (_DATASET.value == "image_folder") != bool(_ROOT.value):
         raise app.UsageError("Give --root with --dataset=image_folder, and with no other.")
+    if _DATASET.value == "tfds" and not (_NAME.value or _DATA_DIR.value):
+        raise app.UsageError("Give --name or --data_dir with --dataset=tfds.")
+    if _DATASET.value != "tfds" and (_NAME.value or _DATA_DIR.value or _CLASS_LIST.value):
+        raise app.UsageError("Give --name, --data_dir and --class_list with --dataset=tfds, and with no other.")
     if _ROOT.value:
         sources.check_there(_ROOT.value, "--root")
     with launcher.imports():
@@ -33,16 +43,7 @@ def main():
         from publishing.contact_sheet import contact_sheet
         from zoo import datasets
 
-    options = {}
-    if _ROOT.value:
-        options = {
-            "root": _ROOT.value,
-            "image_size": 64,
-            "channels": 3,
-            "on_error": "skip",
-            "split_by": _SPLIT_BY.value,
-        }
-    classes = datasets.load(_DATASET.value, _SUBSET.value, **options)
+    classes = datasets.load(_DATASET.value, _SUBSET.value, **_options())
     sheet = contact_sheet(classes, _CLASSES.value, _IMAGES.value, _SEED.value, names=True)
     Image.fromarray(sheet).save(_OUTPUT.value)
     print(f"{_OUTPUT.value}: {min(_CLASSES.value, classes.num_classes)} of {classes.num_classes} classes")
@@ -56,6 +57,16 @@ def _counts(classes):
     smallest, largest = (f"{sizes[index]} ({classes.names[index]})" for index in (order[0], order[-1]))
     of_class = f"{sizes[0]} of each" if len(set(sizes)) == 1 else f"{smallest} to {largest} of a class"
     return f"{len(sizes)} classes, {sum(sizes):,} images, {of_class}"
+
+
+def _options():
+    """Of the data set that is shown."""
+    if _DATASET.value == "image_folder":
+        options = {"root": _ROOT.value, "image_size": 64, "channels": 3}
+        return {**options, "on_error": "skip", "split_by": _SPLIT_BY.value}
+    if _DATASET.value == "tfds":
+        return {"name": _NAME.value, "data_dir": _DATA_DIR.value, "classes": _CLASS_LIST.value}
+    return {}
 
 
 if __name__ == "__main__":

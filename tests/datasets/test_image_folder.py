@@ -1,11 +1,13 @@
 import re
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from zoo.datasets import image_folder
+from zoo.datasets import image_folder, image_store
 from zoo.datasets.subsets import SUBSETS
 
 
@@ -301,8 +303,58 @@ def test_exif_orientation_is_applied(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "fit, across", [("stretch", [10, 100, 100, 10]), ("crop", [100, 100, 100, 100]), ("pad", [10, 100, 100, 10])]
+)
+def test_a_picture_that_is_no_square_is_made_to_fit(tmp_path, fit, across):
+    """Twice as wide as high, the middle half lighter. Padded, what is above and below is paper."""
+    pixels = np.full((32, 64), 10, np.uint8)
+    pixels[:, 16:48] = 100
+    image = _single(tmp_path, pixels, image_size=4, fit=fit)[..., 0].astype(int)
+    np.testing.assert_allclose(image[1:3], [across] * 2, atol=15)
+    np.testing.assert_allclose(image[[0, 3]], [[0] * 4 if fit == "pad" else across] * 2, atol=15)
+    turned = _single(tmp_path / "turned", pixels.T, image_size=4, fit=fit)[..., 0]
+    np.testing.assert_allclose(turned.T, image, atol=1)
+
+
+def test_padding_is_paper(tmp_path):
+    """White around a white page, which `invert` makes 0."""
+    assert not _single(tmp_path, np.full((8, 16), 255, np.uint8), fit="pad", invert=True).any()
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_its_header(tmp_path):
+    """20000 x 20000 pixels in a file of 57 bytes, which holds none of them."""
+    header = struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", b""), (b"IEND", b"")]
+    data = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    _write_classes(tmp_path / "train", ["a"])
+    (tmp_path / "train" / "a" / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    with pytest.raises(ValueError, match=r"huge\.png cannot be read as an image: .*400000000 pixels.*limit") as caught:
+        image_folder.load("train", tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_many_images_lie_on_disk_and_give_the_same_episodes(tmp_path, monkeypatch):
+    names = [f"class{number}" for number in range(9)]
+    _write_classes(tmp_path / "train", names, num_images=4)
+    options = dict(augmentation={"flip": True})
+    in_memory = image_folder.load("train", tmp_path, **options)
+    monkeypatch.setenv("METAZOA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_store, "IN_MEMORY", 1000)
+    on_disk = image_folder.load("train", tmp_path, **options)
+    assert isinstance(on_disk.images, image_store.StoredSource) and isinstance(in_memory.images, np.ndarray)
+    batches = [next(iter(classes.episodes(5, 1, 2, seed=2))) for classes in (in_memory, on_disk)]
+    for value, want in zip(*([x["support_x"], x["query_x"], y] for x, y in batches)):
+        np.testing.assert_array_equal(value, want)
+    assert on_disk.augmentation.flip
+
+
+@pytest.mark.parametrize(
     "options, message",
     [
+        ({"fit": "cover"}, "`fit` must be one of ('stretch', 'crop', 'pad'). Received: fit='cover'"),
+        ({"augmentation": {"flip": 1}}, "`flip` must be True or False. Received: flip=1"),
         ({"subset": "all"}, "must be one of ('train', 'validation', 'trainval', 'test'). Received: subset='all'"),
         ({"image_size": "28"}, "`image_size` must be an int of at least 1. Received: image_size='28'"),
         ({"image_size": 28.0}, "Received: image_size=28.0"),

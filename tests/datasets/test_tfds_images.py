@@ -98,7 +98,7 @@ def test_photographs_stay_encoded_where_their_header_has_the_shape(tmp_path):
     """Even where the features of the data set leave the size open."""
     prepare(tmp_path, OWN, encoding="jpeg", shape=(None, None, 3))
     assert load("train", tmp_path).images.encoding == "jpeg"
-    assert load("train", tmp_path, image_size=4).images.encoding == "png"
+    assert load("train", tmp_path, image_size=4).images.shape == (6, 4, 4, 3)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,8 @@ def test_photographs_stay_encoded_where_their_header_has_the_shape(tmp_path):
             "`augmentation` must be a dict with names among ['crop_padding', 'flip', 'color_ji",
         ),
         ({"augmentation": {"crop_padding": 9}}, "`crop_padding` must be an int from 0 to 8. Received: crop_padding=9"),
-        ({"fit": "crop"}, "Options of 'tfds' must be among"),
+        ({"fit": "cover"}, "`fit` must be one of ('stretch', 'crop', 'pad'). Received: fit='cover'"),
+        ({"rotations": True}, "Options of 'tfds' must be among"),
     ],
 )
 def test_what_does_not_fit_is_said_in_a_line(own, options, message):

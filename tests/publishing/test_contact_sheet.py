@@ -6,6 +6,7 @@ from PIL import Image
 
 from publishing.contact_sheet import contact_sheet
 from tests.binaries import run
+from tests.datasets.prepared_tfds import prepare
 from zoo.datasets.sampler import ImageClasses
 
 
@@ -50,6 +51,20 @@ def test_a_folder_of_ones_own_is_shown_with_what_is_left_out_in_a_line(tmp_path)
         f"warning: {tmp_path / 'data'}: 3 files in class folders left out, for being none of {kinds}: 3 .tiff"
     ]
     assert np.asarray(Image.open(output)).shape[2] == 3
+
+
+def test_a_prepared_data_set_is_shown_with_its_counts(tmp_path):
+    prepare(tmp_path, {"train": ["ant"], "validation": ["bee"], "test": ["cow", "dog"]})
+    output = tmp_path / "sheet.png"
+    options = ["--dataset=tfds", "--name=small_photos", f"--data_dir={tmp_path}", f"--output={output}", "--classes=1"]
+    done = run("publishing.show_classes", *options)
+    assert done.returncode == 0 and done.stdout.splitlines() == [
+        f"{output}: 1 of 2 classes",
+        "test: 2 classes, 6 images, 3 of each",
+    ], done.stderr
+    assert np.asarray(Image.open(output)).shape[2] == 3
+    done = run("publishing.show_classes", "--name=small_photos", f"--output={output}")
+    assert done.returncode != 0 and "with --dataset=tfds, and with no other" in done.stderr
 
 
 if __name__ == "__main__":

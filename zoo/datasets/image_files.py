@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import threading
 import warnings
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image, ImageOps
 # What a file may be called, and what it may hold: no format that runs a program or reads other files.
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+FITS = ("stretch", "crop", "pad")
+_OPENING = threading.Lock()  # filters of warnings are one for all threads
 _LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini", "__macosx")
 _ORIENTATION = 0x0112  # of EXIF
 _SIXTEEN_BITS = 257  # 65535 is 255 * 257
@@ -64,11 +67,12 @@ def open_image(file):
     if not data:
         raise ValueError(f"{name} cannot be read as an image: it is empty (0 bytes)")
     try:
-        with warnings.catch_warnings():
+        with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of half the pixels that Pillow refuses
-            with Image.open(io.BytesIO(data), formats=FORMATS) as stored:
-                stored.load()
-                return upright(stored)
+            stored = Image.open(io.BytesIO(data), formats=FORMATS)  # its header, no more
+        with stored:
+            stored.load()
+            return upright(stored)
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble on
         text = str(error).partition(" <_io.BytesIO")[0]  # Pillow names the stream, which says nothing
         raise ValueError(f"{name} cannot be read as an image: {type(error).__name__}: {text}") from error
@@ -83,36 +87,60 @@ def upright(image):
     return image.convert("RGBA") if image.has_transparency_data else image
 
 
-def read_image(file, height, width, channels, invert):
+def read_image(file, height, width, channels, invert, fit="stretch"):
     """An image file as a model takes it: uint8 [height, width, channels].
 
-    Turned as its EXIF data says, transparent parts laid on paper, converted to grey or RGB, resized with anti-aliasing
-    (Lanczos; the aspect ratio is not kept) and, with `invert`, turned from dark ink on light paper to ink 255 and paper 0.
+    Turned as its EXIF data says, transparent parts laid on paper, converted to grey or RGB, brought to the aspect ratio as `fit`
+    says, resized with anti-aliasing (Lanczos) and, with `invert`, turned from dark ink on light paper to ink 255 and paper 0.
 
     Args:
         file: path of the file, or its bytes.
         height, width: int, in pixels.
         channels: 1 (grey) or 3 (RGB).
         invert: whether dark is ink; paper is white then, and black otherwise.
+        fit: "stretch" keeps all of the image but not its aspect ratio, "crop" keeps its middle, "pad" lays paper around it.
 
     Raises:
         ValueError: where the file cannot be read.
     """
-    return pixels_of(open_image(file), height, width, channels, invert)
+    return pixels_of(open_image(file), height, width, channels, invert, fit)
 
 
-def pixels_of(image, height, width, channels, invert):
+def pixels_of(image, height, width, channels, invert, fit="stretch"):
     """`read_image` of a PIL image that `open_image` or `upright` gave."""
     if image.mode == "RGBA":
         paper = Image.new("RGBA", image.size, (255,) * 4 if invert else (0, 0, 0, 255))
         image = Image.alpha_composite(paper, image)
     # Before the resizing: in modes 1 and P Pillow falls back to nearest neighbour whatever is asked for.
-    image = image.convert("L" if channels == 1 else "RGB")
+    image = _fitted(image.convert("L" if channels == 1 else "RGB"), width, height, fit, 255 if invert else 0)
     # Rows first, then columns: in one call Pillow 13 chooses an order by the sizes, and each pass clips at 0 and 255.
     for size in ((width, image.height), (width, height)):
         image = image.resize(size, Image.Resampling.LANCZOS)
     pixels = np.asarray(image).reshape(height, width, channels)
     return 255 - pixels if invert else pixels
+
+
+def check_fit(fit):
+    """Raises ValueError for what `read_image` cannot do."""
+    if fit not in FITS:
+        raise ValueError(f"`fit` must be one of {FITS}. Received: fit={fit!r}")
+
+
+def _fitted(image, width, height, fit, paper):
+    """An image of the aspect ratio width to height, whole pixels of it cut off or added, in the middle."""
+    if fit == "stretch":
+        return image
+    choose = min if fit == "crop" else max
+    across = choose(image.width, round(image.height * width / height)) or 1
+    down = choose(image.height, round(image.width * height / width)) or 1
+    if (across, down) == image.size:
+        return image
+    left, top = (image.width - across) // 2, (image.height - down) // 2
+    if fit == "crop":
+        return image.crop((left, top, left + across, top + down))
+    page = Image.new(image.mode, (across, down), (paper,) * len(image.getbands()))
+    page.paste(image, (-left, -top))
+    return page
 
 
 def has_shape(file, height, width, channels):
@@ -125,10 +153,3 @@ def has_shape(file, height, width, channels):
 def encoding_of(file):
     """Either "jpeg" or "png", by the first bytes of a file; None for others."""
     return "jpeg" if file.startswith(b"\xff\xd8") else "png" if file.startswith(b"\x89PNG") else None
-
-
-def encoded_png(pixels):
-    """uint8 [H, W, C] -> the bytes of a PNG file, quickly rather than small."""
-    stream = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()

@@ -5,8 +5,9 @@ import pathlib
 
 import numpy as np
 
-from zoo.datasets.image_files import EXTENSIONS, files_below, image_files, read_image, subfolders
+from zoo.datasets.image_files import EXTENSIONS, check_fit, files_below, image_files, read_image, subfolders
 from zoo.datasets.image_split import BY, deal_images
+from zoo.datasets.image_store import ImageStore, in_parallel
 from zoo.datasets.image_table import read_table
 from zoo.datasets.messages import counted, kinds_of, listed, warn_once
 from zoo.datasets.options import check_bool, check_int
@@ -32,6 +33,8 @@ def load(
     distortions=False,
     on_error="raise",
     split_by="classes",
+    fit="stretch",
+    augmentation=None,
 ):
     """The classes of a folder, each a folder of PNG, JPEG, GIF, BMP or WEBP images; or those of a CSV file.
 
@@ -53,7 +56,8 @@ def load(
     class more or less deals the others out anew: training keeps the names of its classes, and refuses to go on with others.
 
     Each image is turned as its EXIF data says, converted to grey or RGB, and resized to a square with anti-aliasing
-    (Lanczos); its aspect ratio is not kept. Transparent parts become paper. See `zoo.datasets.image_files.read_image`.
+    (Lanczos). Transparent parts become paper. See `zoo.datasets.image_files.read_image`. That is done once, on all cores; what
+    comes of it stays in memory up to 256 MiB, and beyond that in a temporary file, see `zoo.datasets.image_store`.
 
     Args:
         subset: "train", "validation", "trainval" (both) or "test".
@@ -69,9 +73,13 @@ def load(
         on_error: "raise" names the first file that cannot be read and counts the others; "skip" leaves them out, with a
             warning that names a few.
         split_by: "classes" or "images", what the subsets share out.
+        fit: how an image becomes a square: "stretch" keeps all of it but not its aspect ratio, "crop" keeps its middle, "pad"
+            lays paper around it.
+        augmentation: for training, a dict of the arguments of `zoo.datasets.augmentation.Augmentation`, such as
+            {"crop_padding": 8, "flip": True, "color_jitter": 0.4}; for photographs.
 
     Returns:
-        ImageClasses named after their folders, images uint8 [N, image_size, image_size, channels].
+        ImageClasses named after their folders, of uint8 [image_size, image_size, channels] images.
 
     Raises:
         ValueError: for an unknown subset or an option out of range; for a folder without class folders or without the
@@ -88,26 +96,27 @@ def load(
     """
     wanted = parts_of(subset)
     root = _checked_root(root)
-    _check_options(image_size, channels, invert, split_seed, distortions, on_error, split_by)
+    _check_options(image_size, channels, invert, split_seed, distortions, on_error, split_by, fit)
     classes = _classes_of(root, wanted, split, split_seed, split_by)
-    pixels = _read(
+    store = ImageStore((image_size, image_size, channels))
+    rows = _read(
         [file for files in classes.values() for file in files],
         root if root.is_dir() else root.parent,
-        lambda file: read_image(file, image_size, image_size, channels, invert),
+        lambda file: read_image(file, image_size, image_size, channels, invert, fit),
         on_error,
+        store,
     )
-    readable = {name: [file for file in files if file in pixels] for name, files in classes.items()}
+    readable = {name: [file for file in files if file in rows] for name, files in classes.items()}
     classes = _large_enough(root, readable)
     if not classes:
         raise ValueError(
             f"The subset {subset!r} of {root} must have a class of at least {MIN_IMAGES} images, "
             f"{', '.join(EXTENSIONS)}. Received: {_with_counts(readable)}"
         )
-    labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
-    images = np.stack([pixels[file] for files in classes.values() for file in files])
-    loaded = ImageClasses.from_labels(images, labels, list(classes))
+    members = tuple(np.array([rows[file] for file in files]) for files in classes.values())
+    loaded = ImageClasses(store.source(), members, tuple(classes), (0,) * len(classes)).with_augmentation(augmentation)
     if split_by == "images":
-        loaded = loaded.with_image_names(_names_of(classes, root))
+        loaded = loaded.with_image_names(_names_of(rows, root))
     return loaded.with_distortions() if distortions else loaded
 
 
@@ -122,19 +131,20 @@ def _checked_root(root):
     return root
 
 
-def _names_of(classes, root):
+def _names_of(files, root):
     """The path of each image in the folder, or in that of the CSV file."""
     folder = root if root.is_dir() else root.parent
-    return [pathlib.Path(os.path.relpath(file, folder)).as_posix() for files in classes.values() for file in files]
+    return [pathlib.Path(os.path.relpath(file, folder)).as_posix() for file in files]
 
 
-def _check_options(image_size, channels, invert, split_seed, distortions, on_error, split_by):
+def _check_options(image_size, channels, invert, split_seed, distortions, on_error, split_by, fit):
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
     check_int("image_size", image_size, 1)
     check_int("split_seed", split_seed, 0)
     check_bool("invert", invert)
     check_bool("distortions", distortions)
+    check_fit(fit)
     if on_error not in ON_ERROR:
         raise ValueError(f"`on_error` must be one of {ON_ERROR}. Received: on_error={on_error!r}")
     if split_by not in BY:
@@ -284,18 +294,26 @@ def _scan(root, parts):
     return images
 
 
-def _read(files, root, read, on_error):
-    """Pixels of files by their path; broken ones are named, all together, and left out with on_error="skip"."""
-    pixels, broken = {}, {}
-    for file in files:
+def _read(files, root, read, on_error, store):
+    """{file: its row in the store}; broken files are named, all together, and left out with on_error="skip"."""
+
+    def attempt(file):
         try:
-            pixels[file] = read(file)
+            return read(file)
         except ValueError as error:
-            broken[os.path.relpath(file, root)] = error
+            return error
+
+    rows, broken = {}, {}
+    for file, result in zip(files, in_parallel(attempt, files)):
+        if isinstance(result, ValueError):
+            broken[os.path.relpath(file, root)] = result
+        else:
+            rows[file] = len(store)
+            store.add(result)
     if broken and on_error == "raise":
         first, *others = broken.values()
         rest = f" (and {counted(len(others), 'file')} more; `on_error` 'skip' leaves them out)" if others else ""
         raise ValueError(f"{first}{rest}") from first
     if broken:
         warn_once(f"{root}: {counted(len(broken), 'file')} that cannot be read left out: {listed(broken)}")
-    return pixels
+    return rows

@@ -7,8 +7,8 @@ import pathlib
 import numpy as np
 
 from zoo.datasets.class_lists import classes_by_part
-from zoo.datasets.image_files import encoded_png, encoding_of, has_shape, read_image
-from zoo.datasets.image_sources import EncodedSource
+from zoo.datasets.image_files import check_fit, encoding_of, has_shape, read_image
+from zoo.datasets.image_store import ImageStore, in_parallel
 from zoo.datasets.messages import listed
 from zoo.datasets.options import check_int
 from zoo.datasets.sampler import ImageClasses
@@ -26,13 +26,15 @@ def load(
     image_size=84,
     channels=3,
     split_seed=0,
+    fit="stretch",
     augmentation=None,
 ):
     """The classes of a data set of tensorflow_datasets, https://www.tensorflow.org/datasets, photographs as a rule.
 
     It is prepared already, or tensorflow_datasets downloads and prepares it. Images stay as they were encoded, JPEG or PNG,
     until they are drawn, where all have the size and channels asked for; others are resized once, as
-    `zoo.datasets.image_files.read_image` does it, and kept as lossless PNG.
+    `zoo.datasets.image_files.read_image` does it. Up to 256 MiB stay in memory, more in a temporary file, see
+    `zoo.datasets.image_store`.
 
     Args:
         subset: "train", "validation", "trainval" (both) or "test".
@@ -49,6 +51,7 @@ def load(
         image_size: side in pixels.
         channels: 1 (grey) or 3 (RGB).
         split_seed: int of at least 0.
+        fit: how an image of another size becomes a square: "stretch", "crop" or "pad".
         augmentation: for training, a dict of the arguments of `zoo.datasets.augmentation.Augmentation`, such as
             {"crop_padding": 8, "flip": True, "color_jitter": 0.4}.
 
@@ -67,6 +70,7 @@ def load(
     wanted = parts_of(subset)
     check_int("image_size", image_size, 1)
     check_int("split_seed", split_seed, 0)
+    check_fit(fit)
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
     builder = _builder(name, data_dir)
@@ -78,7 +82,8 @@ def load(
     chosen = dict(sorted((label, title) for part in wanted for label, title in parts[part].items()))
     splits = wanted if classes is None else tuple(builder.info.splits)
     shape = (image_size, image_size, channels)
-    source, labels = _read(builder, splits, image_key, label_key, tuple(chosen), shape)
+    records = _records(builder, splits, image_key, label_key, tuple(chosen))
+    source, labels = _as_they_are(records, shape, builder.info.features[image_key]) or _resized(records, shape, fit)
     position = {label: index for index, label in enumerate(chosen)}
     labels = np.array([position[label] for label in labels])
     loaded = ImageClasses.from_labels(source, labels, list(chosen.values()))
@@ -201,30 +206,46 @@ def _occurring(folder, label_key):
     return found
 
 
-def _read(builder, splits, image_key, label_key, chosen, shape):
-    """(source of the images of the chosen labels, their labels), in the order of the splits and their records."""
+def _records(builder, splits, image_key, label_key, chosen):
+    """A function that goes through (files, labels) of the chosen labels, in batches, in the order of splits and records."""
     import tensorflow_datasets as tfds
 
     decoders = tfds.decode.PartialDecoding(
         {image_key: True, label_key: True}, decoders={image_key: tfds.decode.SkipDecoding()}
     )
-    files, labels = [], []
-    for split in splits:
-        dataset = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False).batch(_BATCH)
-        for batch in dataset.as_numpy_iterator():
-            kept = np.isin(batch[label_key], chosen)
-            files += list(batch[image_key][kept])
-            labels += batch[label_key][kept].tolist()
-    return _source(files, shape, builder.info.features[image_key]), labels
+
+    def go_through():
+        for split in splits:
+            dataset = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False).batch(_BATCH)
+            for batch in dataset.as_numpy_iterator():
+                kept = np.isin(batch[label_key], chosen)
+                yield batch[image_key][kept], batch[label_key][kept].tolist()
+
+    return go_through
 
 
-def _source(files, shape, feature):
-    """The images as they are encoded, where all have the shape; else resized."""
-    as_they_are = (
-        feature.np_dtype == np.uint8
-        and (tuple(feature.shape) == shape or all(has_shape(file, *shape) for file in files))
-        and len({encoding_of(file) for file in files}) == 1
-    )
-    if not as_they_are:
-        files = [encoded_png(read_image(file, *shape, invert=False)) for file in files]
-    return EncodedSource(files, shape, encoding_of(files[0]))
+def _as_they_are(records, shape, feature):
+    """(source of the images as they are encoded, their labels); None where they have not the shape, or not all one encoding."""
+    if feature.np_dtype != np.uint8 or any(want not in (None, got) for want, got in zip(feature.shape, shape)):
+        return None
+    store, labels, encoding = None, [], None
+    for files, batch_labels in records():
+        for file in files:
+            encoding = encoding or encoding_of(file)
+            store = ImageStore(shape, encoding) if store is None else store
+            fits = tuple(feature.shape) == shape or has_shape(file, *shape)
+            if encoding is None or encoding_of(file) != encoding or not fits:
+                return None
+            store.add(file)
+        labels += batch_labels
+    return store.source(), labels
+
+
+def _resized(records, shape, fit):
+    """(source of the images resized, their labels)."""
+    store, labels = ImageStore(shape), []
+    for files, batch_labels in records():
+        for pixels in in_parallel(lambda file: read_image(file, *shape, invert=False, fit=fit), files):
+            store.add(pixels)
+        labels += batch_labels
+    return store.source(), labels
