@@ -2,6 +2,7 @@
 
 import math
 
+import zoo
 from publishing.presentations import presentation_curves, presentations_table
 from publishing.results import few_classes_remark, format_count, results_table
 
@@ -20,6 +21,12 @@ def model_card(name, metadata, num_parameters):
     command = "".join([f"`{metadata['command']}`", *map(_continuation, metadata.get("continued", []))])
     answers = ", ".join(f"{name}={value}" for name, value in metadata.get("answers", {}).items())
     answers = f"- Answers with {answers}, in place of what it was trained with.\n" if answers else ""
+    terms = zoo.datasets.terms(data["name"], data["options"])
+    terms = f"- Terms: images under {terms}.\n" if terms else ""
+    started = " and ".join(
+        f"`{part}`" for part in (config.get("init_from"), config["model"].get("backbone_weights")) if part
+    )
+    started = f"- Started from the weights of {started}.\n" if started else ""
     few = few_classes_remark(metadata["results"])
     weights = f", {metadata['weights']}" if "weights" in metadata else ""
     return f"""# {name}
@@ -27,7 +34,7 @@ def model_card(name, metadata, num_parameters):
 {config["model"]["method"]} on a {config["model"]["backbone"]} backbone, {num_parameters:,} parameters{weights}.
 
 - Data: {data["name"]}{f" ({options})" if options else ""}, training subset.
-- Trained: {cost["steps"]:,} steps of {train}; seed {config["seed"]}; the weights kept are those of step {cost["kept_step"]:,}, the best on
+{terms}{started}- Trained: {cost["steps"]:,} steps of {train}; seed {config["seed"]}; the weights kept are those of step {cost["kept_step"]:,}, the best on
   the validation episodes.
 - Command: {command}
 {answers}- Cost: {cost["seconds"] / 60:.1f} minutes, validation included, on {cost["machine"]}; {cost["versions"]}.

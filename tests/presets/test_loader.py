@@ -30,7 +30,8 @@ def test_shipped_presets_load_and_answer(name):
     folder = loader.preset_folder(name)
     assert (folder / "model.weights.h5").stat().st_size < 1_000_000
     metadata = loader.preset_metadata(name)
-    assert metadata["results"] and all(result["episodes"] >= 1000 for result in metadata["results"])
+    episodes = 600 if "mini_imagenet" in name else 1000  # as the papers have it
+    assert metadata["results"] and all(result["episodes"] >= episodes for result in metadata["results"])
     card = (folder / "card.md").read_text()
     assert metadata["command"] in card and name in card
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import pytest
 
 import zoo
 from commands import sources
-from publishing import markdown, methods_table, preset_files, results
+from publishing import card, markdown, methods_table, preset_files, results
 from publishing.preset_files import store_as_float16
 from zoo.presets import loader, writer
 
@@ -43,6 +43,19 @@ def test_a_published_run_is_a_preset_of_its_weights(workdir, tmp_path):
     ):
         np.testing.assert_array_equal(found, weights)
     assert "90.00 ± 1.00 %" in (tmp_path / "preset" / loader.CARD_FILE).read_text()
+
+
+def test_a_card_tells_the_terms_of_the_images_and_the_weights_a_run_started_from():
+    text = card.model_card("name", METADATA, 1)
+    assert "Terms" not in text and "Started" not in text
+    config = {
+        **METADATA["config"],
+        "dataset": {"name": "tfds", "options": {"name": "mini_imagenet"}, "train_options": {}},
+    }
+    config["model"] = {**config["model"], "backbone_weights": "runs/body"}
+    text = card.model_card("name", {**METADATA, "config": config}, 1)
+    assert "- Terms: images under the terms of ImageNet: for research and education that are not commercial.\n" in text
+    assert "- Started from the weights of `runs/body`.\n" in text
 
 
 @pytest.mark.parametrize(

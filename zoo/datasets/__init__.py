@@ -15,6 +15,10 @@ DATASETS = {
 # Whether the images are ink on paper with ink 1, so that files of dark ink must be inverted; or the option that says so.
 INK = {"glyphs": True, "image_folder": "invert", "omniglot": True, "sinusoid": False, "tfds": False}
 
+_IMAGENET = "the terms of ImageNet: for research and education that are not commercial"
+# What the owners of the images ask of those who use them, or models trained on them, by the name in tensorflow_datasets.
+TERMS = {"mini_imagenet": _IMAGENET, "tiered_imagenet": _IMAGENET, "imagenet2012": _IMAGENET}
+
 
 def load(name, subset="train", /, **options):
     """The tasks of a subset, with a method `episodes(way, shot, query, num_tasks, seed, ...)`.
@@ -50,6 +54,11 @@ def is_ink(name, options):
     _check_name(name)
     ink = INK.get(name, False)  # a data set that was added to DATASETS is one of photographs unless it says otherwise
     return bool(options.get(ink)) if isinstance(ink, str) else ink
+
+
+def terms(name, options):
+    """The terms of use of a data set's images, for the cards of models trained on them; None where none are known of."""
+    return TERMS.get(str(options.get("name")).partition(":")[0]) if name == "tfds" else None
 
 
 def _check_name(name):
