@@ -65,6 +65,7 @@ def test_second_order_gradients_agree_with_finite_differences():
         keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.slow
 def test_it_trains_and_is_saved(tmp_path):
     keras.utils.set_random_seed(0)
     model = zoo.PrototypicalNetwork(zoo.backbones.resnet12(**SMALL, drop_block=2))
