@@ -31,7 +31,8 @@ def pretrain(config, folder):
     loop.train(config, str(folder), tf.distribute.get_strategy(), "the command", Pretrainer)
 
 
-def test_a_run_is_a_model_with_the_mean_of_its_training_classes_and_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     config = pretraining_config(learning_rate=0.02)
     pretrain(config, tmp_path / "straight")
 
@@ -55,6 +56,10 @@ def test_a_run_is_a_model_with_the_mean_of_its_training_classes_and_goes_on_wher
     for name, value in straight.items():
         np.testing.assert_array_equal(killed[name], value, err_msg=name)
 
+
+def test_a_run_is_a_model_with_the_mean_of_its_training_classes(tmp_path):
+    config = pretraining_config(learning_rate=0.02)
+    pretrain(config, tmp_path / "straight")
     losses = [record["loss"] for record in read_metrics(tmp_path / "straight") if "loss" in record]
     assert losses[-1] < 0.9 * losses[0]
     model = zoo.from_preset(tmp_path / "straight")
