@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import zoo
 from tests.datasets.test_omniglot import needs_omniglot
+from tests.datasets.test_tfds_images import needs_mini_imagenet
 from zoo import datasets
 from zoo.presets import loader
 
@@ -21,8 +22,8 @@ SIZES = [pytest.param(QUICK, id="quick"), pytest.param(LONG, marks=pytest.mark.s
 
 
 def of_presets():
-    marks = {True: (needs_omniglot,), False: ()}
-    return [pytest.param(name, marks=marks["omniglot" in name]) for name in NAMES]
+    needs = {"omniglot": needs_omniglot, "mini_imagenet": needs_mini_imagenet}
+    return [pytest.param(name, marks=[mark for data, mark in needs.items() if data in name]) for name in NAMES]
 
 
 def load(name, **overrides):
@@ -72,7 +73,7 @@ def lost_points(right):
 def test_more_examples_are_no_worse_and_a_query_alone_is_answered_as_together(name, size):
     together, alone = right_answers(*load(name), size)
     accuracies = dict(zip(SHOTS, 100 * together.mean(axis=(1, 2))))
-    assert accuracies[1] > 60, accuracies  # chance is 20
+    assert accuracies[1] > (35 if "mini_imagenet" in name else 60), accuracies  # chance is 20
     assert (lost_points(together) <= size[-1]).all(), accuracies
     apart = 100 * (together.mean(axis=(1, 2)) - alone.mean(axis=(1, 2)))
     assert (np.abs(apart) <= 1).all(), apart
