@@ -92,7 +92,8 @@ class RelationNetwork(EmbeddingModel):
         # A convolution of concat(C_n, f) is the sum of one of C_n and one of f: Q + way of them in place of Q * way.
         self.class_conv = _conv(map_shape[-1], padding, "class_conv")
         self.query_conv = _conv(map_shape[-1], padding, "query_conv")
-        pair = keras.Input(_convolved_shape(map_shape, padding), name="pair")
+        # Keras rounds what enters a functional model to the dtype of its Input, float32 where none is named.
+        pair = keras.Input(_convolved_shape(map_shape, padding), dtype=self.variable_dtype, name="pair")
         self.class_conv.build((None, *map_shape))
         self.query_conv.build((None, *map_shape))
         self.relation = self._relation_module(pair)
