@@ -74,9 +74,9 @@ def test_memory_is_flat_over_200_validations(source, monkeypatch, tmp_path):
     if source == "disk":
         monkeypatch.setenv("METAZOA_CACHE", str(tmp_path))
         monkeypatch.setattr(image_store, "IN_MEMORY", 2**20)
-    classes, model, sizes = make_classes(stored=True), make_model(), []
+    classes, sizes = make_classes(stored=True), []
     for _ in range(200):
-        model.evaluate(classes.episodes(2, 1, 1), steps=1, verbose=0)
+        next(iter(classes.episodes(2, 1, 1)))  # as each validation begins; Keras' part is measured above
         sizes.append(resident())
     assert sizes[-1] - sizes[20] < MEGABYTES / 2, sizes
 
