@@ -12,8 +12,8 @@ To reach: 46.0 % over 600 episodes, within two points with each query asked alon
 from configs import common
 
 
-def get_config():
-    config = common.get_gradient_mini_imagenet_config(shot=1)
+def get_config(shot=1):
+    config = common.get_gradient_mini_imagenet_config(shot)
     config.model.method = "MAML"
     config.model.options = {
         "way": 5,

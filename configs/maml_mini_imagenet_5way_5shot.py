@@ -9,18 +9,8 @@ Command: python -m trainers.train --config=configs/maml_mini_imagenet_5way_5shot
 To reach: 61.0 % over 600 episodes, within two points with each query asked alone.
 """
 
-from configs import common
+from configs import maml_mini_imagenet_5way_1shot
 
 
 def get_config():
-    config = common.get_gradient_mini_imagenet_config(shot=5)
-    config.model.method = "MAML"
-    config.model.options = {
-        "way": 5,
-        "num_inner_steps": 5,
-        "num_inner_steps_test": 10,
-        "inner_learning_rate": 0.01,
-        "query_statistics": "support",
-    }
-    config.outer.num_steps = 10000
-    return config
+    return maml_mini_imagenet_5way_1shot.get_config(shot=5)

@@ -79,7 +79,11 @@ class Pretrainer(loop.Trainer):
     def _base_images(self):
         """Training images without the training options, which augment them."""
         if self._base_tasks is None:
-            self._base_tasks = builder.build_tasks({**self.config["dataset"], "train_options": {}}, "train")
+            dataset = self.config["dataset"]
+            if set(dataset["train_options"]) <= {"augmentation"}:  # the same images, which need not be read again
+                self._base_tasks = self._train_tasks.with_augmentation(None)
+            else:
+                self._base_tasks = builder.build_tasks({**dataset, "train_options": {}}, "train")
         num_images = sum(len(rows) for rows in self._base_tasks.members)
         batch = self.config["train"]["batch"]
         batches = self._batches(self._base_tasks, "validation", 0)

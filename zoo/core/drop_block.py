@@ -32,9 +32,7 @@ class DropBlock(keras.layers.Layer):
     def __init__(self, block_size=5, rate=0.1, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.block_size = arguments.count("block_size", block_size)
-        self.rate = arguments.number("rate", rate, at_least=0)
-        if self.rate >= 1:
-            raise ValueError(f"`rate` must be a number of at least 0 and below 1. Received: rate={rate!r}")
+        self.rate = arguments.number("rate", rate, at_least=0, below=1)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 

@@ -133,6 +133,14 @@ def class_counts(support_y, way, dtype=tf.float32):
     return tf.reduce_sum(one_hot(support_y, way, dtype), axis=-2)
 
 
+def class_means(rows, support_y, way):
+    """(mean of the usable rows of each class, [T, S, D] -> [T, way, D], 0 where there are none; their counts [T, way])."""
+    labels = one_hot(support_y, way, rows.dtype)  # [T, S, way]
+    counts = tf.reduce_sum(labels, axis=1)  # [T, way]
+    sums = tf.matmul(labels, rows, transpose_a=True)  # [T, way, D]
+    return sums / tf.maximum(counts, 1)[..., None], counts
+
+
 def mask_absent_classes(logits, counts):
     """Gives classes without a usable support row probability 0; a task that has no usable row at all stays as it is.
 

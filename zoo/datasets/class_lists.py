@@ -84,7 +84,11 @@ def _read(classes):
 
 def _checked(lists, title):
     """Lists by part, "val" read as "validation"; each of at least one class."""
-    lists = {"validation" if part == "val" else part: names for part, names in lists.items()} if _is_dict(lists) else {}
+    lists = (
+        {"validation" if part == "val" else part: names for part, names in lists.items()}
+        if isinstance(lists, dict)
+        else {}
+    )
     is_whole = set(lists) == set(PARTS) and all(
         isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names)
         for names in lists.values()
@@ -94,7 +98,3 @@ def _checked(lists, title):
             f"{title} must hold the lists of names {', '.join(PARTS)}, none of them empty. Received: {listed(lists) or 'none'}"
         )
     return {part: list(lists[part]) for part in PARTS}
-
-
-def _is_dict(lists):
-    return isinstance(lists, dict)

@@ -29,18 +29,27 @@ def deal(names, fractions, seed, option, source, otherwise=""):
     Raises:
         ValueError: for other fractions, or fewer than three names.
     """
-    given = fractions if isinstance(fractions, (list, tuple)) else ()
-    is_split = len(given) == 3 and all(isinstance(part, (int, float)) and part > 0 for part in given)
-    if not is_split or not math.isclose(sum(given), 1, abs_tol=1e-6):
-        raise ValueError(f"`{option}` must be three positive fractions of sum 1. Received: {option}={fractions!r}")
+    check_fractions(option, fractions)
     count = len(names)
     if count < 3:
         raise ValueError(
             f"{source} must have at least 3 classes, one for each of train, validation and test. Received: "
             f"{count} ({', '.join(names)}){otherwise}"
         )
-    num_train = min(max(round(given[0] * count), 1), count - 2)
-    num_validation = min(max(round(given[1] * count), 1), count - num_train - 1)
+    return {part: [names[i] for i in rows] for part, rows in dealt_rows(count, fractions, seed).items()}
+
+
+def check_fractions(option, fractions):
+    """Raises ValueError unless these are three positive fractions of sum 1."""
+    given = fractions if isinstance(fractions, (list, tuple)) else ()
+    is_split = len(given) == 3 and all(isinstance(part, (int, float)) and part > 0 for part in given)
+    if not is_split or not math.isclose(sum(given), 1, abs_tol=1e-6):
+        raise ValueError(f"`{option}` must be three positive fractions of sum 1. Received: {option}={fractions!r}")
+
+
+def dealt_rows(count, fractions, seed, fewest=1):
+    """The numbers below `count` by part, drawn by `seed`: arrays of about these fractions, of at least `fewest` each."""
+    num_train = min(max(round(fractions[0] * count), fewest), count - 2 * fewest)
+    num_validation = min(max(round(fractions[1] * count), fewest), count - num_train - fewest)
     order = np.random.default_rng(seed).permutation(count)
-    chosen = np.split(order, [num_train, num_train + num_validation])
-    return {part: [names[i] for i in rows] for part, rows in zip(PARTS, chosen)}
+    return dict(zip(PARTS, np.split(order, [num_train, num_train + num_validation])))

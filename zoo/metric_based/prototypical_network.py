@@ -84,10 +84,8 @@ class PrototypicalNetwork(EmbeddingModel):
         return self._fixed_scale if self.log_scale is None else tf.exp(self.log_scale)
 
     def adapt_embeddings(self, embeddings, support_y, training=False):
-        labels = episode.one_hot(support_y, self.num_ways(support_y), embeddings.dtype)  # [T, S, way]
-        counts = tf.reduce_sum(labels, axis=1)  # [T, way]
-        sums = tf.matmul(labels, embeddings, transpose_a=True)  # [T, way, D]
-        return {"prototypes": sums / tf.maximum(counts, 1)[..., None], "class_counts": counts}
+        prototypes, counts = episode.class_means(embeddings, support_y, self.num_ways(support_y))
+        return {"prototypes": prototypes, "class_counts": counts}
 
     def predict_embeddings(self, task_state, query_embeddings, training=False):
         distance = distances.squared_euclidean if self.distance == "squared_euclidean" else distances.cosine

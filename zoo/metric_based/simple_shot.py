@@ -68,10 +68,8 @@ class SimpleShot(EmbeddingModel):
         self.base_mean.assign(self.backbone.predict(images, verbose=0).mean(axis=0))
 
     def adapt_embeddings(self, embeddings, support_y, training=False):
-        labels = episode.one_hot(support_y, self.num_ways(support_y), embeddings.dtype)  # [T, S, way]
-        counts = tf.reduce_sum(labels, axis=1)  # [T, way]
-        sums = tf.matmul(labels, self._transformed(embeddings), transpose_a=True)  # [T, way, D]
-        return {"prototypes": sums / tf.maximum(counts, 1)[..., None], "class_counts": counts}
+        prototypes, counts = episode.class_means(self._transformed(embeddings), support_y, self.num_ways(support_y))
+        return {"prototypes": prototypes, "class_counts": counts}
 
     def predict_embeddings(self, task_state, query_embeddings, training=False):
         z = self._transformed(query_embeddings)
