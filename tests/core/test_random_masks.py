@@ -1,5 +1,6 @@
 """Dropout in a backbone: methods that embed all tasks in one pass draw a new mask at each training step, and none at inference."""
 
+import math
 import sys
 
 import keras
@@ -14,8 +15,10 @@ layers = keras.layers
 
 
 def flat(rate):
-    """A backbone without weights: the pixels themselves, as embeddings that show what is dropped."""
-    return keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Flatten(), layers.Dropout(rate)])
+    """A backbone whose weights are the identity: the pixels themselves, as embeddings that show what is dropped."""
+    pixels = math.prod(IMAGE_SHAPE)
+    identity = layers.Dense(pixels, use_bias=False, kernel_initializer="identity")
+    return keras.Sequential([keras.Input(IMAGE_SHAPE), layers.Flatten(), identity, layers.Dropout(rate)])
 
 
 METHODS = {
