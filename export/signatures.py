@@ -79,6 +79,8 @@ class ServedModel:
         if model.has_embedding and not model.transductive:
             flat_images = tf.TensorSpec((None,) + model.input_shape, tf.float32)
             self.signatures["embed"] = self._function(self._embed, images=flat_images)
+        # Traced once: task by task it takes seconds, and a proof asks up to a dozen times.
+        self.model_answers = tf.function(self._model_answers, input_signature=[images, labels, images], autograph=False)
         unknown = sorted(set(chosen or ()) - set(self.signatures))
         if unknown:
             raise ValueError(f"`signatures` must be among {sorted(self.signatures)}. Received: {unknown}")
@@ -89,6 +91,11 @@ class ServedModel:
     def _function(function, **specs):
         specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}
         return tf.function(function, autograph=False).get_concrete_function(**specs)
+
+    def _model_answers(self, support_images, support_labels, query_images):
+        """What the signatures are compared with, by the model alone: (probabilities [T, Q, N], task state)."""
+        state = self._model.adapt(support_images, support_labels)
+        return tf.nn.softmax(self._model.predict_with(state, query_images)), state
 
     # ---- the signatures
 

@@ -136,7 +136,7 @@ def _png_files(images):
 
 def python_answers(model, served, requests, noise=None):
     """What the Python model answers, by signature and output; with `noise`, a NumPy generator, on the images."""
-    labels = tf.constant(requests["support_labels"])
+    labels = requests["support_labels"]
 
     def given(images):
         images = np.asarray(images)
@@ -145,8 +145,8 @@ def python_answers(model, served, requests, noise=None):
         return tf.constant(images)
 
     def answer(support, query):
-        state = model.adapt(given(support), labels)
-        return tf.nn.softmax(model.predict_with(state, given(query))).numpy(), state
+        probabilities, state = served.model_answers(given(support), labels, given(query))
+        return probabilities.numpy(), state
 
     expected, state = answer(requests["support_images"], requests["query_images"])
     answers = {

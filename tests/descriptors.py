@@ -123,6 +123,7 @@ METHODS = [
         variable_way=True,
         state={"keys": (6, 4), "labels": (6, WAY), "class_counts": (WAY,)},
         trains_on_padding=True,
+        variant=True,
     ),
     Method(
         "matching_network_fce",
@@ -338,10 +339,14 @@ METHODS = [
 ]
 
 
-def params():
-    """The methods as parameters of a fixture, with their names for ids."""
-    marks = {True: (pytest.mark.slow,), False: ()}
-    return [pytest.param(method, marks=marks[method.variant], id=method.name) for method in METHODS]
+def params(quick=None):
+    """The methods as parameters of a fixture, with their names for ids.
+
+    `quick` names those that `make test` takes; all but the variants when None. `make test-all` takes every one.
+    """
+    quick = [method.name for method in METHODS if not method.variant] if quick is None else quick
+    marks = {True: (), False: (pytest.mark.slow,)}
+    return [pytest.param(method, marks=marks[method.name in quick], id=method.name) for method in METHODS]
 
 
 def named(method):

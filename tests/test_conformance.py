@@ -20,6 +20,12 @@ def method(request):
     return request.param
 
 
+# One of each way to train: all tasks together, by scores, as a stream, task by task, with its own step.
+@pytest.fixture(params=descriptors.params(["prototypical_network", "relation_network", "mann", "maml", "reptile"]))
+def replicated(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def model(method):
     """For inference, which changes no variable."""
@@ -168,7 +174,9 @@ def test_the_objective_of_a_subclass_reaches_fit(method, fresh_model):
     weight = np.sum(variable)
     losses, moves = [], []
     for one in (model, changed):
-        one.compile(optimizer=keras.optimizers.SGD(0.5))
+        one.compile(
+            optimizer=keras.optimizers.SGD(0.5), run_eagerly=True
+        )  # one step each: seconds less than two graphs
         losses.append(one.fit(*x_y, batch_size=4, verbose=0).history["loss"][0])
         moves.append([v - start for v, start in zip(one.trainable_variables, before)])
     np.testing.assert_allclose(losses[1], 3 * losses[0] + share * weight, rtol=1e-4)
@@ -272,13 +280,13 @@ def test_preset_round_trip(model, tmp_path):
     np.testing.assert_array_equal(zoo.from_preset(tmp_path)(x), model(x))
 
 
-def test_mirrored_step_is_the_step_of_one_device(method, mirrored):
+def test_mirrored_step_is_the_step_of_one_device(replicated, mirrored):
     """Two replicas with half of the tasks each end where one device with all tasks ends."""
     x, y = episode(num_tasks=4)
     weights = []
     for scope in (tf.distribute.get_strategy(), mirrored):
         with scope.scope():
-            model = descriptors.build(method)
+            model = descriptors.build(replicated)
             model.compile(optimizer=keras.optimizers.SGD(0.1))
             model.optimizer.build(model.trainable_variables)
         if any(layer.statistics == "running" for layer in model._flatten_layers() if isinstance(layer, zoo.BatchNorm)):

@@ -112,25 +112,32 @@ def test_ctrl_c_during_imports_says_one_line(tmp_path):
     assert process.returncode == 130 and errors == "interrupted\n"
 
 
-def test_binaries_of_quickstart_show_nothing_but_their_own(tmp_path):
-    folder, export = tmp_path / "run", tmp_path / "export"
-    quick = [
-        "--config.outer.num_steps=2",
-        "--config.validation.episodes=2",
-        "--config.model.backbone_options.filters=4",
-    ]
-    quick += ["--config.train.way=5"]
+def run_quietly(module, *arguments):
+    done = run("-m", module, *arguments)
+    assert done.returncode == 0 and not NOISE.search(done.stderr + done.stdout), (module, done.stderr)
+    return done
+
+
+def train_quietly(folder):
+    quick = ["outer.num_steps=2", "validation.episodes=2", "model.backbone_options.filters=4", "train.way=5"]
     config = "--config=configs/prototypical_network_glyphs.py"
-    trained = run("-m", "trainers.train", config, f"--workdir={folder}", *quick)
-    assert trained.returncode == 0 and not NOISE.search(trained.stderr), trained.stderr  # the bar of progress is ours
+    run_quietly("trainers.train", config, f"--workdir={folder}", *[f"--config.{field}" for field in quick])
+
+
+def test_training_shows_nothing_but_its_own(tmp_path):
+    train_quietly(tmp_path / "run")  # whose bar of progress goes to stderr
+
+
+@pytest.mark.slow
+def test_the_other_binaries_of_quickstart_show_nothing_but_their_own(tmp_path):
+    folder, export = tmp_path / "run", tmp_path / "export"
+    train_quietly(folder)
     for module, *arguments in (
         ("trainers.evaluate", f"--workdir={folder}", "--protocols=5way_1shot", "--episodes=2"),
         ("export.export_model", f"--workdir={folder}", f"--output_dir={export}", "--way=5"),
         ("export.try_export", f"--saved_model={export}/1", f"--picture={tmp_path}/letters.png"),
     ):
-        done = run("-m", module, *arguments)
-        assert done.returncode == 0 and done.stderr == "", (module, done.stderr)
-        assert not NOISE.search(done.stdout)
+        assert run_quietly(module, *arguments).stderr == "", module
 
 
 if __name__ == "__main__":

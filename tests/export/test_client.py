@@ -182,9 +182,10 @@ def test_what_is_no_state_of_the_export_is_refused(editable):
         states.add_class(state, 0, states.remove_class(state, 1), 1)
 
 
-def test_states_of_whole_support_sets_refuse(export_of):
+def test_states_of_whole_support_sets_refuse(tmp_path, unproven):
     """The class maps of a Relation Network with batch statistics depend on the other classes."""
-    _, folder = export_of("relation_network_transductive")
+    model = descriptors.build("relation_network_transductive")
+    folder = saved_model.export(model, tmp_path, allow_transductive=True)
     with pytest.raises(ValueError, match="Received: RelationNetwork, whose state is of the whole support set"):
         EditableStates.of_export(folder)
 

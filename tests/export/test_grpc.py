@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 
-from export import client, padding, serving_files
+from export import client, padding, saved_model, serving_files
+from tests import descriptors
 from tests.descriptors import IMAGE_SHAPE, WAY, arrays
 from tests.export.loopback import MergingServicer, Servicer, serving
 
@@ -120,8 +121,8 @@ def test_states_of_padded_support_sets_are_merged_too(export_of):
         np.testing.assert_allclose(probabilities, alone.adapt_and_predict(*request)[0], rtol=1e-4, atol=1e-5)
 
 
-def test_a_transductive_export_names_no_sizes_to_pad_to(export_of):
-    _, folder = export_of("maml_transductive")
+def test_a_transductive_export_names_no_sizes_to_pad_to(tmp_path, unproven):
+    folder = saved_model.export(descriptors.build("maml_transductive"), tmp_path, allow_transductive=True)
     assert json.loads((folder / "adaptation.json").read_text())["pad_to"] is None
 
 

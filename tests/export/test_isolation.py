@@ -1,5 +1,6 @@
 """What a request holds reaches no other task of it, and no more of its own than it must: forged, broken, huge, not finite."""
 
+import functools
 import json
 import sys
 
@@ -137,8 +138,14 @@ BROKEN = {
 }
 
 
-def read(files_of_rows, shape=(28, 28, 1)):
-    return decode_images(tf.constant([files_of_rows]), shape, False)[0].numpy()
+@functools.cache
+def decode():
+    """As a graph, which is what serves, and many times as fast."""
+    return tf.function(lambda files: decode_images(files, (28, 28, 1), False), autograph=False)
+
+
+def read(files_of_rows):
+    return decode()(tf.constant([files_of_rows]))[0].numpy()
 
 
 def test_a_file_that_is_cut_anywhere_is_not_decoded():

@@ -128,7 +128,7 @@ def test_a_graph_that_assigns_is_refused():
         saved_model.check_graph({"count": counting})
 
 
-def test_versions_count_up_and_are_never_overwritten(tmp_path):
+def test_versions_count_up_and_are_never_overwritten(tmp_path, unproven):
     model = descriptors.build("prototypical_network")
     assert saved_model.export(model, tmp_path, version=4).name == "4"
     assert saved_model.export(model, tmp_path, metadata={"note": "second"}).name == "5"
@@ -156,7 +156,7 @@ def test_warm_up_requests_are_answered_and_cover_every_signature(export_of):
         assert all(np.isfinite(value).all() for value in answers.values()), signature
 
 
-def test_only_the_chosen_signatures_are_written(tmp_path):
+def test_only_the_chosen_signatures_are_written(tmp_path, unproven):
     model = descriptors.build("prototypical_network")
     folder = saved_model.export(model, tmp_path, signatures=["adapt", "predict"])
     assert set(tf.saved_model.load(str(folder)).signatures) == {"adapt", "predict"}
