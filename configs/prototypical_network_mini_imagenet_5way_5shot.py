@@ -4,7 +4,7 @@ Paper: Snell, Swersky, Zemel, NeurIPS 2017, https://arxiv.org/abs/1703.05175: 68
   15 queries).
 Differs from the paper: the backbone starts from a classifier of the training classes, configs/pretrain_mini_imagenet.py; trained
   15-way, on cropped and flipped pictures; distances are scaled by the size of the embedding.
-Cost: under 90 minutes on 2 fast CPU cores, after the pretraining.
+Cost: under 50 minutes on 2 CPU cores, after the pretraining.
 Command: python -m trainers.train --config=configs/prototypical_network_mini_imagenet_5way_5shot.py
   --workdir=runs/prototypical_network_mini_imagenet_5way_5shot
 To reach: 66.0 % over 600 episodes.
