@@ -30,7 +30,7 @@ def make_strategy(name, num_virtual_cpus=0):
 
     Args:
         name: "none"; "mirrored": all GPUs of this machine, or all CPU devices where there is none; "multi_worker":
-            synchronous training over the machines of TF_CONFIG.
+            synchronous training over all devices of the machines of TF_CONFIG.
         num_virtual_cpus: splits the CPU into so many devices first, to try "mirrored" on a machine without GPUs.
 
     Raises:
@@ -62,7 +62,7 @@ def distribute_episodes(strategy, make_dataset, num_tasks, start_step=0):
 
     Args:
         strategy: a tf.distribute strategy.
-        make_dataset: `(num_tasks, start, shard) -> tf.data.Dataset` of batches of one replica.
+        make_dataset: `(num_tasks, start, shard) -> tf.data.Dataset` of batches of so many tasks.
         num_tasks: tasks of a global batch.
         start_step: global batches to leave out.
 
@@ -74,15 +74,33 @@ def distribute_episodes(strategy, make_dataset, num_tasks, start_step=0):
         raise ValueError(f"`tasks` must be a multiple of the {replicas} replicas. Received: tasks={num_tasks}")
     if replicas == 1:
         return iter(make_dataset(num_tasks, start_step, (1, 0)))
+    return iter(
+        strategy.distribute_datasets_from_function(
+            lambda context: worker_batches(make_dataset, num_tasks, start_step, context)
+        )
+    )
 
-    def input_function(context):
-        # Batch number step * replicas + replica belongs to that replica; a worker reads those of its own replica.
-        if 1 < context.num_input_pipelines < replicas:
-            raise ValueError("Several workers with several devices each are not supported: give each worker one device")
-        shard = (context.num_input_pipelines, context.input_pipeline_id)
-        return make_dataset(num_tasks // replicas, start_step * replicas, shard)
 
-    return iter(strategy.distribute_datasets_from_function(input_function))
+def worker_batches(make_dataset, num_tasks, start_step, context):
+    """The batches of a worker's replicas, one after the other, of as many tasks each.
+
+    A global batch is cut by worker and then by replica: every task belongs to one replica, and the tasks of a step are the same
+    for any number of workers and of their devices.
+
+    Args:
+        make_dataset, num_tasks, start_step: as in `distribute_episodes`; `num_tasks` is a multiple of the replicas.
+        context: tf.distribute.InputContext of the worker.
+    """
+    workers = context.num_input_pipelines
+    replicas = context.num_replicas_in_sync // workers
+    dataset = make_dataset(num_tasks // workers, start_step * workers, (workers, context.input_pipeline_id))
+    if replicas == 1:
+        return dataset
+    return dataset.flat_map(
+        lambda *batch: tf.data.Dataset.from_tensor_slices(
+            tf.nest.map_structure(lambda values: tf.stack(tf.split(values, replicas)), batch)
+        )
+    )
 
 
 def run_steps(strategy, step, iterator, num_steps):
