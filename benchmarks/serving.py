@@ -72,10 +72,9 @@ def time_export(folder, threads):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     from export import client, serving_files
-    from export.editable_states import SIDECAR_FILE
+    from export.sidecar import read_sidecar
 
-    with open(os.path.join(folder, SIDECAR_FILE), encoding="utf-8") as file:
-        input_shape = json.load(file)["input_shape"]
+    input_shape = read_sidecar(folder)["input_shape"]
     request = {**support_of(input_shape, 1), "query_images": random_images(1, max(QUERIES), *input_shape)}
     first = {}
     for name in ("cold", "warm"):

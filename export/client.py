@@ -7,6 +7,7 @@ image files in lists [T][rows]; labels are int64 [T, S], -1 for rows to ignore.
 import base64
 import json
 import math
+import pathlib
 import ssl
 import urllib.parse
 
@@ -15,11 +16,14 @@ import numpy as np
 from commands.terminal import printable
 from export import padding
 from export.answers import ServingError, probabilities_and_labels, task_states
-from export.credentials import check_credentials, read_certificates
+from export.credentials import check_credentials, check_version, read_certificates
 from export.http_post import post, split_url
+from export.limits import MAX_IMAGE_PIXELS, image_pixels_of
+from export.sidecar import SIDECAR_FILE, read_sidecar
 
 _FILE_SIGNATURE = "adapt_and_predict_image_bytes"
 _MAX_MESSAGE_BYTES = 64 << 20
+_MAX_LISTS, _MAX_NAMES = 1_000_000, 1_000  # of a JSON answer: a list per query, a name per output
 
 
 class Client:
@@ -32,9 +36,11 @@ class Client:
     Attributes:
         pad_to: sizes to pad rows to (`export.padding`), so that a server with batching can merge requests; None for none. More
             queries are then asked in parts, and more support rows are a ValueError.
+        max_image_pixels: larger image files are shrunk before they are sent; of the export, where its sidecar is known.
     """
 
     pad_to = None
+    max_image_pixels = MAX_IMAGE_PIXELS
 
     def call(self, signature, inputs):
         """Named arrays to a signature -> its named answers, as arrays that are not checked. Raises ServingError."""
@@ -62,8 +68,11 @@ class Client:
         """
         from export.outgoing_files import rows_of_files  # calls with arrays do not need it
 
-        support = {"support_image_bytes": rows_of_files(support_files), "support_labels": _labels(support_labels)}
-        return self._answers(_FILE_SIGNATURE, support, rows_of_files(query_files), "query_image_bytes")
+        support_rows, query_rows = (
+            rows_of_files(files, self.max_image_pixels) for files in (support_files, query_files)
+        )
+        support = {"support_image_bytes": support_rows, "support_labels": _labels(support_labels)}
+        return self._answers(_FILE_SIGNATURE, support, query_rows, "query_image_bytes")
 
     def classify(self, support, queries):
         """Names image files by examples.
@@ -94,7 +103,11 @@ class Client:
                 f"The exported model answers for at most {probabilities.shape[-1]} classes: export it with "
                 f"--way={len(support)}, where its method allows. Received: {len(support)} classes"
             )
-        unanswered = [str(file) for file, label in zip(queries, answered[0]) if label == -1]
+        unanswered = [
+            f"queries[{number}]" if isinstance(file, bytes) else str(file)
+            for number, (file, label) in enumerate(zip(queries, answered[0]))
+            if label == -1
+        ]
         if unanswered:
             raise ServingError(
                 "Expected an answer for each query. Received: none, for a file that the server cannot read, in the support set "
@@ -102,6 +115,12 @@ class Client:
             )
         probabilities, names = probabilities[0, :, : len(support)], list(support)
         return [names[row.argmax()] for row in probabilities], probabilities
+
+    def _use_sidecar(self, pad_to):
+        """Takes what an adaptation.json says of the served export; None for nothing."""
+        if pad_to is not None:
+            sidecar = read_sidecar(pad_to)
+            self.pad_to, self.max_image_pixels = padding.sizes_of(sidecar), image_pixels_of(sidecar)
 
     def _ask(self, signature, inputs):
         if self.pad_to is None:
@@ -131,10 +150,16 @@ class LocalClient(Client):
             self._loaded = tf.saved_model.load(str(saved_model))
         except (OSError, ValueError) as error:
             raise ServingError(f"Expected the version folder of an export. Received: {saved_model}: {error}") from error
+        sidecar = pathlib.Path(saved_model, SIDECAR_FILE)
+        if sidecar.is_file():
+            self.max_image_pixels = image_pixels_of(read_sidecar(sidecar))
 
     def call(self, signature, inputs):
         if signature not in self._loaded.signatures:
             raise ServingError(f"The model has the signatures {sorted(self._loaded.signatures)}. Received: {signature}")
+        wanted = set(self._loaded.signatures[signature].structured_input_signature[1])
+        if set(inputs) != wanted:
+            raise ServingError(f"{signature} must be asked with {sorted(wanted)}. Received: {sorted(inputs)}")
         try:
             outputs = self._loaded.signatures[signature](
                 **{
@@ -163,7 +188,8 @@ class GrpcClient(Client):
             a server with batching needs. None: sent as they are.
 
     Raises:
-        ValueError: for a token or certificates without TLS, or certificates or a `pad_to` that cannot be read.
+        ValueError: for a token or certificates without TLS, certificates or a `pad_to` that cannot be read, or a `version` that is
+            none.
     """
 
     def __init__(
@@ -182,7 +208,8 @@ class GrpcClient(Client):
         from tensorflow_serving.apis import prediction_service_pb2_grpc
 
         check_credentials(tls, root_certificates, token)
-        self.pad_to = None if pad_to is None else padding.sizes_of(pad_to)
+        check_version(version)
+        self._use_sidecar(pad_to)
         options = [(f"grpc.max_{way}_message_length", max_message_bytes) for way in ("send", "receive")]
         if tls:
             trusted = None if root_certificates is None else read_certificates(root_certificates)
@@ -261,7 +288,8 @@ class RestClient(Client):
     ):
         secure = split_url(url)[0]
         check_credentials(secure, root_certificates, token)
-        self.pad_to = None if pad_to is None else padding.sizes_of(pad_to)
+        check_version(version)
+        self._use_sidecar(pad_to)
         chosen = "" if version is None else f"/versions/{version}"
         self._url = f"{url.rstrip('/')}/v1/models/{urllib.parse.quote(model_name, safe='')}{chosen}:predict"
         self._deadline, self._max_answer_bytes = deadline, max_answer_bytes
@@ -279,6 +307,11 @@ class RestClient(Client):
         status, answer = post(self._url, data, self._headers, self._deadline, self._max_answer_bytes, self._tls)
         if status != 200:
             raise ServingError(f"HTTP {status}: {answer.decode(errors='replace')}")
+        # Millions of lists or names, a byte or two each, would fill the memory for a minute.
+        if answer.count(b"[") + answer.count(b"{") > _MAX_LISTS or answer.count(b":") > _MAX_NAMES:
+            raise ServingError(
+                f"{self._url}: expected at most {_MAX_LISTS} lists and {_MAX_NAMES} names. Received: more, in {len(answer)} bytes"
+            )
         try:
             content = json.loads(answer)
         except (ValueError, RecursionError) as error:

@@ -1,6 +1,8 @@
-"""What a client shows to a server, and what it trusts."""
+"""What a client tells a server of itself and of the model it wants, and what it trusts."""
 
 import pathlib
+
+from export.versions import HIGHEST_VERSION
 
 
 def check_credentials(secure, root_certificates, token):
@@ -22,3 +24,9 @@ def read_certificates(path):
     if b"-----BEGIN CERTIFICATE-----" not in data or not data.isascii():
         raise ValueError(f"`root_certificates` must be a PEM file. Received: {path}, without a certificate")
     return data
+
+
+def check_version(version):
+    """Raises ValueError for what is neither None nor the number of a version."""
+    if version is not None and not (type(version) is int and 1 <= version <= HIGHEST_VERSION):
+        raise ValueError(f"`version` must be an int from 1 to {HIGHEST_VERSION}, or None. Received: {version!r}")

@@ -4,13 +4,12 @@ A model's sidecar says whether its states allow it: `classes_in_state` is "by_cl
 "by_row" (an entry per support image, with its label), or null.
 """
 
-import json
 import math
-import pathlib
 
 import numpy as np
 
-SIDECAR_FILE = "adaptation.json"
+from export.sidecar import read_sidecar
+
 CHECKSUM_MODULUS = 16_777_213  # a prime below 2 ** 24, so that float32 holds what is below it
 CHECKSUM_FACTORS = (10_368_889, 7_454_527)
 
@@ -54,7 +53,7 @@ class EditableStates:
     @classmethod
     def of_export(cls, folder):
         """The states of an exported version folder."""
-        return cls(json.loads((pathlib.Path(folder) / SIDECAR_FILE).read_text(encoding="utf-8")))
+        return cls(read_sidecar(folder))
 
     def classes(self, task_state):
         """Support images per class of one task's state [P]: float32 [way]."""

@@ -6,6 +6,9 @@ file is made of are followed to its end: one that is empty, of another format, i
 
 What this does not see: a PNG whose compressed pixels or their checksums are broken, a JPEG with impossible tables. The clients
 open a file before they send it.
+
+A small file may also be made to take long: of thousands of parts that each take their time, or that unpack to a thousand times
+their size. So the parts are counted, and far more of them than cameras and painting programs write make a file unreadable.
 """
 
 import binascii
@@ -14,8 +17,12 @@ import tensorflow as tf
 
 MAX_SIDE = 65_500  # libjpeg's; a file of another format with longer sides is not decoded either
 _PNG = b"\x89PNG\r\n\x1a\n"
-_IHDR, _PLTE, _IDAT, _IEND = (int.from_bytes(name, "big") for name in (b"IHDR", b"PLTE", b"IDAT", b"IEND"))
-_MAX_CHUNKS, _MAX_SEGMENTS, _MAX_BLOCKS = 10_000, 1_000, 40_000
+_IHDR, _PLTE, _IDAT, _IEND, *_PACKED_TEXTS = (
+    int.from_bytes(name, "big") for name in (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"zTXt", b"iTXt")
+)
+_MAX_CHUNKS, _MAX_TEXTS = 4_000, 16  # of a PNG; a text is unpacked to at most 8 MB
+_MAX_SEGMENTS, _MAX_SCANS = 1_000, 64  # of a JPEG; each scan of a progressive one passes over all of its pixels
+_MAX_BLOCKS, _MAX_PARTS = 1_000, 16_000  # of a GIF; parts have at most 255 bytes
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # by colour type
 
 
@@ -87,18 +94,38 @@ def _png(data, max_pixels):
         tf.equal(_crc(data, start + 4, 17), data.big(start + 21, 4)),
     )
 
-    def chunk(position, pixels, palette, _):
-        kind, end = data.big(position + 4, 4), _ahead(position, 12 + data.big(position, 4))
+    def chunk(position, pixels, palettes, texts, _, __):
+        size, kind = data.big(position, 4), data.big(position + 4, 4)
+        letters = tf.bitwise.bitwise_or(data(position + tf.range(4, 8)), 0x20)  # in lower case
+        is_critical = tf.equal(tf.bitwise.bitwise_and(kind, 0x20000000), 0)
+        is_palette = tf.equal(kind, _PLTE)
+        in_place = _all(tf.logical_not(pixels), tf.equal(palettes, 0), tf.equal(size % 3, 0), size >= 3, size <= 768)
+        texts += tf.cast(_among(kind, _PACKED_TEXTS), tf.int32)
+        is_known = _all(
+            tf.reduce_all(tf.logical_and(letters >= ord("a"), letters <= ord("z"))),
+            tf.logical_or(tf.logical_not(is_critical), _among(kind, [_PLTE, _IDAT, _IEND])),
+            tf.logical_or(tf.logical_not(is_palette), in_place),
+            texts <= _MAX_TEXTS,
+        )
+        end = _ahead(position, 12 + size)
         ended = tf.logical_and(tf.equal(kind, _IEND), end <= data.size)
-        return end, tf.logical_or(pixels, tf.equal(kind, _IDAT)), tf.logical_or(palette, tf.equal(kind, _PLTE)), ended
+        pixels = tf.logical_or(pixels, tf.equal(kind, _IDAT))
+        return end, pixels, palettes + tf.cast(is_palette, tf.int32), texts, is_known, ended
 
-    _, pixels, palette, ended = tf.while_loop(
-        lambda position, _, __, ended: _all(header, tf.logical_not(ended), position < data.size),
+    _, pixels, palettes, _, known, ended = tf.while_loop(
+        lambda position, _, __, ___, known, ended: _all(header, known, tf.logical_not(ended), position < data.size),
         chunk,
-        (tf.constant(start), *3 * (tf.constant(False),)),
+        (
+            tf.constant(start + 25),
+            tf.constant(False),
+            tf.constant(0),
+            tf.constant(0),
+            tf.constant(True),
+            tf.constant(False),
+        ),
         maximum_iterations=_MAX_CHUNKS,
     )
-    return _all(header, ended, pixels, tf.logical_or(palette, tf.not_equal(colour, 3)))
+    return _all(header, known, ended, pixels, tf.logical_or(palettes > 0, tf.not_equal(colour, 3)))
 
 
 def _crc(data, start, count):
@@ -117,33 +144,52 @@ def _crc_entry(value):
 
 
 def _jpeg(data, max_pixels):
-    """Segments up to the first scan: frame, tables, scan; and an end of image after it."""
+    """Segments up to the first scan: one frame, tables, scan; and an end of image after it."""
 
-    def segment(position, fits, tables, _):
+    def segment(position, frames, tables, _, __):
         marker, size = data(position + 1), data.big(position + 2, 2)
-        is_frame = _among(marker, [0xC0, 0xC1, 0xC2])
-        components = data(position + 9)
-        frame = _all(
-            tf.equal(data(position + 4), 8),
-            _fits(data.big(position + 7, 2), data.big(position + 5, 2), max_pixels),
-            _among(components, [1, 3, 4]),
-            tf.equal(size, 8 + 3 * components),
-        )
-        fits = tf.where(is_frame, frame, fits)
-        tables = tf.logical_or(tables, tf.equal(marker, [0xDB, 0xC4]))  # of quantization, of Huffman codes
+        is_frame, is_scan = _among(marker, [0xC0, 0xC1, 0xC2]), tf.equal(marker, 0xDA)
         fill, alone = tf.equal(marker, 0xFF), _among(marker, [0x01, *range(0xD0, 0xD8)])
+        others = [0xC4, 0xDA, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE]
+        parts = data(position + 4)  # of a scan
+        is_known = _all(
+            tf.reduce_any(tf.stack([is_frame, fill, alone, _among(marker, others)])),
+            tf.logical_or(tf.logical_not(is_frame), _jpeg_frame(data, position, max_pixels)),
+            tf.logical_or(tf.logical_not(is_scan), _all(parts >= 1, parts <= 4, tf.equal(size, 6 + 2 * parts))),
+        )
+        tables = tf.logical_or(tables, tf.equal(marker, [0xDB, 0xC4]))  # of quantization, of Huffman codes
         step = tf.where(fill, tf.constant(1, tf.int64), tf.where(alone, tf.constant(2, tf.int64), 2 + size))
-        return _ahead(position, step), fits, tables, tf.equal(marker, 0xDA)
+        return _ahead(position, step), frames + tf.cast(is_frame, tf.int32), tables, is_known, is_scan
 
-    position, fits, tables, scan = tf.while_loop(
-        lambda position, _, __, scan: _all(tf.logical_not(scan), tf.equal(data(position), 0xFF), position < data.size),
+    position, frames, tables, known, scan = tf.while_loop(
+        lambda position, _, __, known, scan: _all(
+            known, tf.logical_not(scan), tf.equal(data(position), 0xFF), position < data.size
+        ),
         segment,
-        (tf.constant(2), tf.constant(False), tf.constant([False, False]), tf.constant(False)),
+        (tf.constant(2), tf.constant(0), tf.constant([False, False]), tf.constant(True), tf.constant(False)),
         maximum_iterations=_MAX_SEGMENTS,
     )
     rest = data.values[position:]
-    is_end = tf.logical_and(tf.equal(rest[:-1], 0xFF), tf.equal(rest[1:], 0xD9))  # in no other place of a scan
-    return _all(fits, tf.reduce_all(tables), scan, tf.reduce_any(is_end))
+    marks = tf.where(tf.equal(rest[:-1], 0xFF), rest[1:], 0)  # in no other place of a scan
+    num_scans = 1 + tf.reduce_sum(tf.cast(tf.equal(marks, 0xDA), tf.int32))
+    is_end = tf.reduce_any(tf.equal(marks, 0xD9))
+    return _all(tf.equal(frames, 1), tf.reduce_all(tables), known, scan, is_end, num_scans <= _MAX_SCANS)
+
+
+def _jpeg_frame(data, position, max_pixels):
+    """Whether the header of a frame is one that is decoded: 8 bits, 1, 3 or 4 components."""
+    components = data(position + 9)
+    places = tf.range(4)
+    sampling = data(position + 11 + 3 * places)
+    across, down, table = sampling // 16, sampling % 16, data(position + 12 + 3 * places)
+    possible = tf.reduce_all(tf.stack([across >= 1, across <= 4, down >= 1, down <= 4, table <= 3]), axis=0)
+    return _all(
+        tf.equal(data(position + 4), 8),
+        _fits(data.big(position + 7, 2), data.big(position + 5, 2), max_pixels),
+        _among(components, [1, 3, 4]),
+        tf.equal(data.big(position + 2, 2), 8 + 3 * components),
+        tf.reduce_all(tf.logical_or(possible, places >= tf.cast(components, tf.int32))),
+    )
 
 
 def _gif(data, max_pixels):
@@ -153,32 +199,47 @@ def _gif(data, max_pixels):
         present = tf.bitwise.bitwise_and(flags, 0x80) > 0
         return tf.where(present, 3 * tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8), 0)
 
-    def block(position, inside, pixels, _):
+    shared_map = colours(data(10))
+
+    def block(position, pixels, num_parts, _):
         kind = data(position)
-        is_frame = _all(tf.logical_not(inside), tf.equal(kind, 0x2C))
-        is_extension = _all(tf.logical_not(inside), tf.equal(kind, 0x21))
-        width, height = data.little(position + 5, 2), data.little(position + 7, 2)
-        # A frame of no size is impossible; so is a block of an unknown kind.
-        area = tf.where(width * height > 0, width * height, max_pixels + 1)
-        pixels += tf.where(is_frame, area, tf.constant(0, tf.int64))
-        ended = _all(tf.logical_not(inside), tf.equal(kind, 0x3B), position < data.size)
-        known = tf.reduce_any(tf.stack([inside, is_frame, is_extension, ended]))
-        pixels = tf.where(known, pixels, max_pixels + 1)
-        outside = tf.where(is_frame, 11 + colours(data(position + 9)), tf.constant(2, tf.int64))
-        end = _ahead(position, tf.where(inside, 1 + kind, outside))
-        return end, tf.where(inside, kind > 0, tf.logical_or(is_frame, is_extension)), pixels, ended
+        is_frame, is_extension = tf.equal(kind, 0x2C), tf.equal(kind, 0x21)
+        ended = tf.logical_and(tf.equal(kind, 0x3B), position < data.size)
+        own_map = colours(data(position + 9))
+        code_size = data(_ahead(position, 10 + own_map))
+        area = data.little(position + 5, 2) * data.little(position + 7, 2)
+        possible = _all(area > 0, shared_map + own_map > 0, code_size >= 1, code_size <= 8)
+        # A frame that is impossible, and a block of an unknown kind, count as too many pixels.
+        area = tf.where(tf.logical_and(is_frame, possible), area, max_pixels + 1)
+        pixels += tf.where(tf.logical_or(is_extension, ended), tf.constant(0, tf.int64), area)
+        start = _ahead(position, tf.where(is_frame, 11 + own_map, tf.constant(2, tf.int64)))
+        position, num_parts = _after_parts(data, start, num_parts)
+        return position, pixels, num_parts, ended
 
     screen = _fits(data.little(6, 2), data.little(8, 2), max_pixels)
-    start = _ahead(13, colours(data(10)))
-    _, _, pixels, ended = tf.while_loop(
-        lambda position, _, pixels, ended: _all(
+    _, pixels, num_parts, ended = tf.while_loop(
+        lambda position, pixels, _, ended: _all(
             screen, tf.logical_not(ended), pixels <= max_pixels, position < data.size
         ),
         block,
-        (start, tf.constant(False), tf.constant(0, tf.int64), tf.constant(False)),
+        (_ahead(13, shared_map), tf.constant(0, tf.int64), tf.constant(0), tf.constant(False)),
         maximum_iterations=_MAX_BLOCKS,
     )
-    return _all(screen, ended, pixels > 0, pixels <= max_pixels)
+    return _all(screen, ended, pixels > 0, pixels <= max_pixels, num_parts < _MAX_PARTS)
+
+
+def _after_parts(data, position, num_parts):
+    """The position behind the parts of a GIF's block, each of which begins with its size, and how many parts that makes."""
+
+    def size_at(place):  # what stands past the end of the file is 0
+        return tf.cast(tf.gather(data.values, tf.minimum(place, data.size)), tf.int32)
+
+    position, _, num_parts = tf.while_loop(
+        lambda _, size, count: tf.logical_and(size > 0, count < _MAX_PARTS),
+        lambda place, size, count: (place + 1 + size, size_at(place + 1 + size), count + 1),
+        (position, size_at(position), num_parts),
+    )
+    return position + 1, num_parts
 
 
 def _bmp(data, max_pixels):

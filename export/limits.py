@@ -61,3 +61,10 @@ class Limits:
     def most_tasks(self, support_rows, query_rows):
         """How many tasks of so many rows a server may merge."""
         return min(self.rows, self.support_images // support_rows, self.query_images // query_rows)
+
+
+def image_pixels_of(sidecar):
+    """The most pixels of an image file that the export of a sidecar decodes, where it says so."""
+    limits = sidecar.get("limits")
+    pixels = limits.get("image_pixels") if isinstance(limits, dict) else None
+    return pixels if type(pixels) is int and pixels >= 1 else MAX_IMAGE_PIXELS

@@ -13,9 +13,9 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from export.editable_states import SIDECAR_FILE
 from export.litert_anil import adapts_head_alone, anil_logits
 from export.saved_model import check_inductive
+from export.sidecar import SIDECAR_FILE
 from export.verification import ExportError
 from export.versions import choose_version, new_version
 

@@ -7,60 +7,51 @@ import os
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from commands.terminal import printable
-from zoo.datasets.image_files import FORMATS, open_image
+from export.limits import MAX_IMAGE_PIXELS
+from export.plain_files import MAX_SIDE, is_read_alike
+from zoo.datasets.image_files import open_image
 
-MAX_PIXELS = 4_000_000  # larger images are shrunk: a server may take them for broken ones
 _SHRUNK_PIXELS = 1_000_000
 
 
-def outgoing_file(file):
+def outgoing_file(file, max_pixels=MAX_IMAGE_PIXELS):
     """The bytes to send for an image file; served graphs read from them what training reads from the file.
 
-    Most JPEG and PNG files are sent as they are. Written anew as PNG are GIF, BMP and WEBP, and PNG with a palette, with
-    16 bits, with a transparent colour or EXIF data. An image of more than MAX_PIXELS is shrunk, to at most a million.
+    Most JPEG and PNG files are sent as they are. Written anew as PNG are GIF, BMP and WEBP, PNG with a palette, with
+    16 bits, with a transparent colour or EXIF data, and JPEG and PNG of an unusual structure: see `export.plain_files`. An image
+    of more than `max_pixels`, which the graph takes for a broken one, is shrunk, to at most a million.
 
     Args:
         file: path of the file, or its bytes; no bytes at all are a row to pad with, and stay.
+        max_pixels: that the graph decodes.
 
     Raises:
         ValueError: for a file that cannot be read.
     """
-    if isinstance(file, (str, os.PathLike)):
-        data = pathlib.Path(file).read_bytes()
-    else:
-        data = bytes(file)
-        if not data:
-            return data
-    image = open_image(
-        file if isinstance(file, (str, os.PathLike)) else data
-    )  # read to its end: a broken one is named here
-    num_pixels = image.width * image.height
-    if num_pixels <= MAX_PIXELS and _is_read_alike(data):
+    is_path = isinstance(file, (str, os.PathLike))
+    if not is_path and not bytes(file):
+        return b""
+    image = open_image(file if is_path else bytes(file))  # read to its end: a broken one is named here
+    data = pathlib.Path(file).read_bytes() if is_path else bytes(file)
+    num_pixels, sides = image.width * image.height, image.size
+    fits = num_pixels <= max_pixels and max(sides) <= MAX_SIDE
+    if fits and is_read_alike(data):
         return data
     if image.mode not in ("L", "RGB", "RGBA"):
         image = image.convert("RGB")
-    if num_pixels > MAX_PIXELS:
-        image = image.reduce(math.ceil(math.sqrt(num_pixels / _SHRUNK_PIXELS)))
+    if not fits:
+        factor = math.ceil(math.sqrt(num_pixels / min(_SHRUNK_PIXELS, max_pixels))) if num_pixels > max_pixels else 1
+        image = image.reduce(tuple(min(side, max(factor, -(-side // MAX_SIDE))) for side in sides))
     stream = io.BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()
 
 
-def _is_read_alike(data):
-    """Whether a served graph reads a whole file as training does."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as stored:
-        if stored.format in ("JPEG", "MPO"):
-            return True
-        plain = stored.mode in ("L", "LA", "RGB", "RGBA") and "transparency" not in stored.info
-        return stored.format == "PNG" and plain and not stored.getexif()
-
-
-def rows_of_files(files):
+def rows_of_files(files, max_pixels=MAX_IMAGE_PIXELS):
     """Files [T][rows] as they are sent: bytes [T, rows]. Raises ValueError for tasks of different lengths, or a broken file."""
-    rows = [[outgoing_file(file) for file in task] for task in files]
+    rows = [[outgoing_file(file, max_pixels) for file in task] for task in files]
     if len({len(task) for task in rows}) > 1:
         raise ValueError(
             'Tasks must have equally many files: pad with b"", of label -1. '

@@ -5,10 +5,9 @@ unless every other dimension agrees. So there is one number of support rows and 
 Padded rows change no answer, and are cut off again; more queries than that are asked in parts.
 """
 
-import json
-import pathlib
-
 import numpy as np
+
+from export.sidecar import read_sidecar
 
 SIZES_KEY = "pad_to"
 SUPPORT_ROWS, QUERY_ROWS = "support_rows", "query_rows"
@@ -37,18 +36,15 @@ def sizes(way, limits, support_rows=None, query_rows=None):
 
 
 def sizes_of(sidecar):
-    """The sizes in an adaptation.json, given as its path or its content.
+    """The sizes in an adaptation.json, given as its path or its content: ints of at least 1.
 
     Raises:
         ValueError: where there is no such file, it is not one of an export, or its model is transductive: names no sizes.
     """
-    if not isinstance(sidecar, dict):
-        try:
-            sidecar = json.loads(pathlib.Path(sidecar).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"Expected the adaptation.json of an export. Received: {sidecar}: {error}") from error
-    named = sidecar.get(SIZES_KEY) if isinstance(sidecar, dict) else None
-    if not isinstance(named, dict) or not all(isinstance(named.get(key), int) for key in (SUPPORT_ROWS, QUERY_ROWS)):
+    sidecar = read_sidecar(sidecar)
+    named = sidecar.get(SIZES_KEY)
+    counts = [named.get(key) for key in (SUPPORT_ROWS, QUERY_ROWS)] if isinstance(named, dict) else [None]
+    if not all(type(count) is int and count >= 1 for count in counts):
         raise ValueError(
             f"Expected the adaptation.json of an export with {SIZES_KEY!r}, which those of transductive models lack. "
             f"Received: {str(sidecar)[:80]}"

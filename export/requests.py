@@ -28,10 +28,8 @@ class RequestChecks:
         Images of unusable rows are zeros and their labels -1; where there is no row at all, one such row. `valid`, bool [T], is
         whether the usable rows of a task are finite: one that is not has no usable row left.
         """
-        message = "`support_labels` must be [T, S], one label for each row of `support_images`."
-        same = tf.reduce_all(tf.equal(tf.shape(images)[:2], tf.shape(labels)))
-        checks = self.images("support_images", images, self._limits.support_images)
-        with tf.control_dependencies([require(same, message, labels), *checks]):
+        checks = self._support_shapes("support_images", images, labels)
+        with tf.control_dependencies(checks):
             missing = tf.cast(tf.equal(tf.shape(labels)[1], 0), tf.int32)
             images = append_rows(tf.identity(images), missing)
             labels = tf.pad(labels, [[0, 0], [0, missing]], constant_values=episode.PADDING_LABEL)
@@ -42,9 +40,7 @@ class RequestChecks:
 
     def queries(self, images, num_tasks):
         """The queries as the model takes them, one at least: (images, valid), with `valid`, bool [T, Q], where they are finite."""
-        message = "`query_images` must have as many tasks as the support set or task state."
-        same = require(tf.equal(tf.shape(images)[0], num_tasks), message, images)
-        with tf.control_dependencies([same, *self.images("query_images", images, self._limits.query_images)]):
+        with tf.control_dependencies(self._query_shapes("query_images", images, num_tasks)):
             # Ops of the network may not take zero rows: ask about one blank image, and drop the answer.
             missing = tf.cast(tf.equal(tf.shape(images)[1], 0), tf.int32)
             images = append_rows(tf.identity(images), missing)
@@ -52,6 +48,24 @@ class RequestChecks:
         if self._model.transductive:  # it would be part of what the others are normalized by
             valid = tf.logical_and(valid, tf.reduce_all(valid, axis=1, keepdims=True))
         return keep_rows(images, valid), valid
+
+    def files(self, support_files, labels, query_files):
+        """Image files, strings [T, rows], that are to be decoded: (support set, queries). Those of unusable rows are empty."""
+        checks = self._support_shapes("support_image_bytes", support_files, labels)
+        checks += self._query_shapes("query_image_bytes", query_files, tf.shape(support_files)[0])
+        with tf.control_dependencies(checks):  # before anything is decoded
+            usable = episode.usable_rows(labels, self._model.way)
+            return tf.where(usable, support_files, ""), tf.identity(query_files)
+
+    def _support_shapes(self, name, rows, labels):
+        message = f"`support_labels` must be [T, S], one label for each row of `{name}`."
+        same = tf.reduce_all(tf.equal(tf.shape(rows)[:2], tf.shape(labels)))
+        return [require(same, message, labels), *self.images(name, rows, self._limits.support_images)]
+
+    def _query_shapes(self, name, rows, num_tasks):
+        message = f"`{name}` must have as many tasks as the support set or task state."
+        same = require(tf.equal(tf.shape(rows)[0], num_tasks), message, rows)
+        return [same, *self.images(name, rows, self._limits.query_images)]
 
     def images(self, name, images, most_images):
         """Ops that check images, or strings of their files: [T, rows, ...], `most_images` in all tasks together."""

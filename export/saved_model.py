@@ -7,9 +7,9 @@ import pathlib
 import tensorflow as tf
 
 from export import padding
-from export.editable_states import SIDECAR_FILE
 from export.limits import MAX_IMAGE_PIXELS, MAX_ROWS
 from export.serving_files import batch_size_of, write_server_samples, write_warmup
+from export.sidecar import SIDECAR_FILE
 from export.signatures import ServedModel
 from export.verification import verify
 from export.versions import choose_version, new_version

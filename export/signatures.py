@@ -128,10 +128,8 @@ class ServedModel:
         )
 
     def _adapt_and_predict_files(self, support_image_bytes, support_labels, query_image_bytes):
-        checks = self._checks.images("support_image_bytes", support_image_bytes, self.limits.support_images)
-        checks += self._checks.images("query_image_bytes", query_image_bytes, self.limits.query_images)
-        with tf.control_dependencies(checks):  # before anything is decoded
-            support, query = (self.decode(tf.identity(files)) for files in (support_image_bytes, query_image_bytes))
+        files = self._checks.files(support_image_bytes, support_labels, query_image_bytes)
+        support, query = map(self.decode, files)
         return self._adapt_and_predict(support, support_labels, query)
 
     def decode(self, files):

@@ -5,42 +5,37 @@ python -m export.try_export --saved_model=DIR/1 [--picture=letters.png] [--queri
 The letters are glyphs of the test scripts. The model is the SavedModel alone: what it adapts with travels in the request.
 """
 
-import json
-import pathlib
-
 from absl import flags
 
 from commands import launcher, sources
-from export.editable_states import SIDECAR_FILE
+from export.sidecar import read_sidecar
 
 _SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export.")
 _PICTURE = flags.DEFINE_string("picture", None, "PNG to write: the drawings learned from, the others and their names.")
 _QUERIES = flags.DEFINE_integer("queries", 3, "Drawings to name, per letter.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the choice of letters.", 0)
+_SIGNATURE = "serving_default"
 
 
-def read_sidecar(folder):
-    """The content of the sidecar of a version folder. Raises ValueError where the folder holds none."""
-    sidecar = pathlib.Path(folder) / SIDECAR_FILE
-    if not sidecar.is_file():
-        raise ValueError(
-            f"`--saved_model` must be a version folder of an export, with {SIDECAR_FILE}. Received: {folder}"
-        )
-    return json.loads(sidecar.read_text())
-
-
-def check_shape(sidecar):
-    """Raises ValueError for an export that takes anything but what letters are drawn as."""
-    shape = sidecar.get("input_shape")
-    if "way" not in sidecar or not shape or len(shape) != 3 or shape[0] != shape[1] or shape[2] != 1:
+def check_export(sidecar):
+    """Raises ValueError for an export that takes anything but what letters are drawn as, or does not learn in one call."""
+    shape, way = sidecar.get("input_shape"), sidecar.get("way")
+    is_square = isinstance(shape, list) and len(shape) == 3 and shape[0] == shape[1] and shape[2] == 1
+    if type(way) is not int or not is_square or type(shape[0]) is not int:
         raise ValueError(
             "Expected an export that learns from square grey images, [n, n, 1], as the letters are drawn. "
-            f"Received: a {sidecar.get('method')} with input_shape={shape}, way={sidecar.get('way')}"
+            f"Received: a {sidecar.get('method')} with input_shape={shape}, way={way}"
+        )
+    if _SIGNATURE not in sidecar.get("signatures", ()):
+        raise ValueError(
+            f"Expected an export with the signature {_SIGNATURE!r}. Received: one with {sidecar.get('signatures')}"
         )
 
 
 def main():
     sources.check_folder(_SAVED_MODEL.value, "--saved_model", "a version folder of an export")
+    sidecar = read_sidecar(_SAVED_MODEL.value)
+    check_export(sidecar)
     with launcher.imports():
         import numpy as np
         import tensorflow as tf
@@ -48,14 +43,12 @@ def main():
         from zoo import datasets
         from zoo.datasets.pictures import plot_episode
 
-    sidecar = read_sidecar(_SAVED_MODEL.value)
-    check_shape(sidecar)
     loaded = tf.saved_model.load(_SAVED_MODEL.value)
     letters = datasets.load("glyphs", "test", image_size=sidecar["input_shape"][0])
     drawing = dict(way=sidecar["way"], shot=1, query=_QUERIES.value, seed=_SEED.value)
     episodes = letters.episodes(num_tasks=1, **drawing)
     x, y = next(iter(episodes))
-    answer = loaded.signatures["serving_default"](
+    answer = loaded.signatures[_SIGNATURE](
         support_images=x["support_x"], support_labels=x["support_y"], query_images=x["query_x"]
     )
     right = int(np.sum(answer["labels"].numpy() == y.numpy()))

@@ -8,18 +8,22 @@ import tempfile
 
 from commands.sources import writable_folder
 
-_HIGHEST = 2**63 - 1  # a server reads the name of the folder as an int64
+HIGHEST_VERSION = 2**63 - 1  # a server reads the name of the folder as an int64
 
 
 def choose_version(output_dir, version=None):
     """`version`, or one more than the highest in `output_dir`. Raises ValueError for one that is there or no positive int64."""
     output_dir = pathlib.Path(output_dir)
     if version is None:
-        there = [int(path.name) for path in output_dir.glob("*") if path.name.isdigit()] if output_dir.is_dir() else []
+        there = (
+            [int(path.name) for path in output_dir.glob("*") if path.name.isascii() and path.name.isdigit()]
+            if output_dir.is_dir()
+            else []
+        )
         version = max(there, default=0) + 1
-    if not 1 <= version <= _HIGHEST or (output_dir / str(version)).exists():
+    if not 1 <= version <= HIGHEST_VERSION or (output_dir / str(version)).exists():
         raise ValueError(
-            f"`version` must be an int from 1 to {_HIGHEST} that {output_dir} does not hold yet. Received: {version}"
+            f"`version` must be an int from 1 to {HIGHEST_VERSION} that {output_dir} does not hold yet. Received: {version}"
         )
     return version
 

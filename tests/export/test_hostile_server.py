@@ -134,6 +134,13 @@ def test_bytes_that_are_no_answer(sent):
         ask_rest(sent)
 
 
+def test_millions_of_lists_and_names_are_refused_before_they_are_made():
+    """64 MB of them took 2.4 GB and a minute, past any deadline."""
+    for inside in (b'"labels": [' + b"[]," * 1_000_001 + b"[]]", b'"": 1, ' * 1001 + b'"labels": 1'):
+        with pytest.raises(client.ServingError, match="expected at most 1000000 lists and 1000 names"):
+            ask_rest(answer_of(b'{"outputs": {' + inside + b"}}"))
+
+
 def test_an_answer_over_the_limit_is_not_read():
     with pytest.raises(client.ServingError, match="at most 1024 bytes"):
         ask_rest(answer_of({"outputs": RIGHT, "more": "x" * 10_000}), max_answer_bytes=1024)
@@ -193,6 +200,15 @@ def test_a_url_that_is_none_is_named():
     ):
         with pytest.raises(ValueError, match="`url` must be http://host:port or https://host:port"):
             client.RestClient(url, "letters")
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**63, "1", "1:predict/../x", 1.0, True])
+def test_a_version_that_is_none_is_named(version):
+    for build in (client.GrpcClient, client.RestClient):
+        with pytest.raises(
+            ValueError, match="`version` must be an int from 1 to 9223372036854775807, or None. Received: "
+        ):
+            build("http://localhost:1", "letters", version=version)
 
 
 def test_the_name_of_a_model_stays_one_part_of_the_path():

@@ -3,6 +3,7 @@
 import functools
 import json
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from export.editable_states import checksum
 from export.preprocessing import decode_images
 from tests import descriptors
 from tests.descriptors import IMAGE_SHAPE, WAY, arrays
+from tests.export import odd_files
 from tests.export.formats import files, saved
 
 MAX_ROWS = 12
@@ -155,6 +157,22 @@ def test_a_file_that_is_cut_anywhere_is_not_decoded():
     assert np.isfinite(read(list(WHOLE.values()))).all()
 
 
+def test_a_file_of_an_impossible_structure_is_not_decoded():
+    """A client that does not open its files may send it: it failed whoever was merged with it."""
+    found = odd_files.impossible()
+    read_ones = {name for name, image in zip(found, read(list(found.values()))) if np.isfinite(image).any()}
+    assert not read_ones
+
+
+def test_a_small_file_that_is_made_to_take_long_is_not_decoded():
+    """100 kB were 9 seconds of steps through the parts of a GIF; without such an end, of a JPEG's scans, minutes."""
+    found = odd_files.slow()
+    assert all(len(file) < 500_000 for file in found.values())
+    start = time.process_time()
+    read_ones = {name for name, image in zip(found, read(list(found.values()))) if np.isfinite(image).any()}
+    assert not read_ones and time.process_time() - start < 10
+
+
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "JPEG"])
 def test_a_file_with_too_many_pixels_is_not_decoded(kind):
     """Known from the header: 20,000 x 20,000 pixels would be 1.2 GB."""
@@ -201,6 +219,16 @@ def test_a_broken_file_is_answered_with_nothing_for_its_own_task(export_of):
         np.testing.assert_allclose(
             answers["probabilities"][1, kept], expected["probabilities"][1, kept], rtol=1e-4, atol=1e-6
         )
+    # A row to ignore is not looked at: a file whose damage the decoder alone sees failed the request there too.
+    labels, support = support_y.copy(), inputs["support_image_bytes"].copy()
+    labels[0, :2] = -1, WAY
+    expected = local.call("adapt_and_predict_image_bytes", {**inputs, "support_labels": labels})
+    support[0, :2] = support[0, 0][:45] + b"\0\0" + support[0, 0][47:]
+    with pytest.raises(client.ServingError):
+        local.call("adapt_and_predict_image_bytes", {**inputs, "support_image_bytes": support})
+    padded = {**inputs, "support_image_bytes": support, "support_labels": labels}
+    answers = local.call("adapt_and_predict_image_bytes", padded)
+    np.testing.assert_allclose(answers["probabilities"], expected["probabilities"], rtol=1e-4, atol=1e-6)
 
 
 # ---- bounds

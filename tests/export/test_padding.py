@@ -85,7 +85,8 @@ def test_sizes_are_of_five_shots_unless_the_export_says_otherwise():
 def test_sizes_are_read_from_a_sidecar(tmp_path):
     (tmp_path / "adaptation.json").write_text(json.dumps({"pad_to": SIZES}))
     assert padding.sizes_of(tmp_path / "adaptation.json") == SIZES == padding.sizes_of({"pad_to": SIZES})
-    for wrong in ({"way": 5}, {"pad_to": None}, {"pad_to": {"support_rows": "5"}}):
+    no_sizes = [{"support_rows": count, "query_rows": 5} for count in ("5", 0, -1, True, 2.0)]
+    for wrong in ({"way": 5}, {"pad_to": None}, *({"pad_to": sizes} for sizes in no_sizes)):
         with pytest.raises(
             ValueError, match="Expected the adaptation.json of an export with 'pad_to', which those of transd"
         ):

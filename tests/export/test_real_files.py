@@ -1,6 +1,7 @@
 """Image files of every format: the served graph, the clients and freeze_model read them as training does."""
 
 import io
+import json
 import sys
 
 import numpy as np
@@ -9,8 +10,10 @@ import tensorflow as tf
 from PIL import Image
 
 from export import client
-from export.outgoing_files import MAX_PIXELS, outgoing_file
+from export.limits import MAX_IMAGE_PIXELS
+from export.outgoing_files import outgoing_file
 from export.preprocessing import decode_images
+from tests.export import odd_files
 from tests.export.formats import colours, files, saved
 from zoo.datasets import image_folder
 from zoo.datasets.image_files import read_image
@@ -94,6 +97,25 @@ def test_broken_exif_data_is_no_orientation(reading):
             assert "JPEG" in str(error)  # where the length leads to what the decoder alone finds wrong
 
 
+def test_a_client_writes_anew_what_the_graph_would_read_otherwise(reading):
+    graph, training = reading
+    apart = {
+        name: np.abs(graph(outgoing_file(file)) - training(file)).max() for name, file in odd_files.unusual().items()
+    }
+    assert all(difference < LEVEL for difference in apart.values()), apart  # NaN too
+
+
+def test_a_client_shrinks_to_what_the_export_decodes(export_of):
+    """`export_model --max_image_pixels`: an image between the two limits was sent, and came back as a broken one."""
+    with Image.open(io.BytesIO(outgoing_file(FILES["PNG, RGB"], max_pixels=1000))) as image:
+        assert 250 < image.width * image.height <= 1000
+    folder = export_of("prototypical_network")[1]
+    sidecar = json.loads((folder / "adaptation.json").read_text())
+    assert client.LocalClient(folder).max_image_pixels == sidecar["limits"]["image_pixels"] == MAX_IMAGE_PIXELS
+    sidecar["limits"]["image_pixels"] = 1000
+    assert client.RestClient("http://localhost:1", "letters", pad_to=sidecar).max_image_pixels == 1000
+
+
 def test_plain_files_are_sent_as_they_are():
     for name in ("PNG, RGB", "PNG, alpha", "JPEG, RGB", "JPEG, CMYK", "JPEG, EXIF orientation 6"):
         assert outgoing_file(FILES[name]) == FILES[name]
@@ -106,7 +128,7 @@ def test_a_photograph_of_a_telephone_is_shrunk_before_it_is_sent(reading):
     photograph = saved(Image.fromarray(pixels), "JPEG", quality=90)
     sent = outgoing_file(photograph)
     with Image.open(io.BytesIO(sent)) as image:
-        assert image.width * image.height <= 1_000_000 < MAX_PIXELS
+        assert image.width * image.height <= 1_000_000 < MAX_IMAGE_PIXELS
     np.testing.assert_allclose(graph(sent), training(photograph), atol=4 * LEVEL)
 
 

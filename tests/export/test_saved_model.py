@@ -217,6 +217,9 @@ def test_a_version_that_no_server_can_read_is_refused(tmp_path):
         ValueError, match="`version` must be an int from 1 to 9223372036854775807 .* Received: 9223372036854775808"
     ):
         versions.choose_version(tmp_path, 2**63)
+    for name in ("²", "٣"):  # digits, and no numbers that a server reads
+        (tmp_path / name).mkdir()
+    assert versions.choose_version(tmp_path) == 1
     (tmp_path / str(2**63 - 1)).mkdir()
     with pytest.raises(ValueError, match="Received: 9223372036854775808"):
         versions.choose_version(tmp_path)

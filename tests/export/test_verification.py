@@ -1,11 +1,10 @@
 """The proof that an export answers as its model: what rounding explains passes, a wrong graph does not."""
 
-import json
 import sys
 
 import pytest
 
-from export import try_export, verification
+from export import sidecar, try_export, verification
 from export.saved_model import export
 from export.signatures import ServedModel
 from tests import descriptors
@@ -98,19 +97,31 @@ def test_an_export_that_answers_otherwise_leaves_nothing(served, monkeypatch, tm
 
 
 @pytest.mark.parametrize(
-    "sidecar",
+    "content",
     [
         {"method": "MAML", "way": 5, "input_shape": [84, 84, 3]},
         {"method": "MAML", "way": 5, "input_shape": [28, 30, 1]},
         {"method": "MAML", "frozen": True, "classes": ["a", "b"], "input_shape": [28, 28, 1]},
+        {"method": "MAML", "way": [5], "input_shape": [28, 28, 1]},
+        {"method": "MAML", "way": 5, "input_shape": "281"},
     ],
 )
-def test_try_export_refuses_at_once_what_it_cannot_draw_for(sidecar, tmp_path):
-    (tmp_path / "adaptation.json").write_text(json.dumps(sidecar))
+def test_try_export_refuses_at_once_what_it_cannot_draw_for(content):
     with pytest.raises(
         ValueError, match=r"learns from square grey images, \[n, n, 1\].* Received: a MAML with input_shape="
     ):
-        try_export.check_shape(try_export.read_sidecar(tmp_path))
+        try_export.check_export(content)
+    without = {"way": 5, "input_shape": [28, 28, 1], "signatures": ["adapt"]}
+    with pytest.raises(ValueError, match=r"with the signature 'serving_default'. Received: one with \['adapt'\]"):
+        try_export.check_export(without)
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[1]", "null", "[" * 100_000])
+def test_a_sidecar_that_is_none_is_named(content, tmp_path):
+    if content is not None:
+        (tmp_path / "adaptation.json").write_text(content)
+    with pytest.raises(ValueError, match="Expected the adaptation.json of an export. Received: .*adaptation.json: "):
+        sidecar.read_sidecar(tmp_path)
 
 
 if __name__ == "__main__":
