@@ -76,6 +76,8 @@ def print_accuracy(names, truth, predicted):
 def main():
     if (_SAVED_MODEL.value is None) == (_SERVER.value is None):
         raise app.UsageError("Give either --saved_model or --server.")
+    if _TLS.value and _SERVER.value and _SERVER.value.startswith("http://"):
+        raise app.UsageError(f"By REST, TLS is https:// and not --tls. Received: --server={_SERVER.value}.")
     if _SAVED_MODEL.value:
         sources.check_folder(_SAVED_MODEL.value, "--saved_model", "a version folder of an export")
     sources.check_there(_SUPPORT.value, "--support")

@@ -1,7 +1,7 @@
 """Adapts a model to a folder of images, and exports the ordinary classifier that it became.
 
 python -m export.freeze_model --preset=NAME|--workdir=DIR --support=FOLDER --output_dir=DIR [--version=N]
-    [--allow_transductive]
+    [--allow_transductive] [--max_image_pixels=N]
 
 The support folder holds one folder of images per class; their names are the names of the classes.
 """
@@ -12,6 +12,7 @@ from absl import flags
 
 from commands import launcher, sources
 from commands.terminal import printable
+from export.limits import MAX_IMAGE_PIXELS
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
@@ -21,6 +22,7 @@ _SUPPORT = flags.DEFINE_string("support", None, "Folder with one folder of examp
 _ALLOW_TRANSDUCTIVE = flags.DEFINE_bool(
     "allow_transductive", False, "Freeze a model whose answer to an image depends on the others that are asked with it."
 )
+_MAX_IMAGE_PIXELS = flags.DEFINE_integer("max_image_pixels", MAX_IMAGE_PIXELS, "Of an image file; more: broken.", 1)
 
 
 def main():
@@ -45,7 +47,7 @@ def main():
         files = [file for of_class in support.values() for file in of_class]
         labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
         images = np.stack([read_image(file, *model.input_shape, invert) for file in files]) / np.float32(255)
-        chosen = (_OUTPUT_DIR.value, _VERSION.value, invert, _ALLOW_TRANSDUCTIVE.value)
+        chosen = (_OUTPUT_DIR.value, _VERSION.value, invert, _ALLOW_TRANSDUCTIVE.value, _MAX_IMAGE_PIXELS.value)
         target = freeze(model, images, labels, list(support), *chosen)
     except ExportError as error:
         sys.exit(f"error: {printable(error)}")

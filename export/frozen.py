@@ -7,13 +7,14 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from export.editable_states import SIDECAR_FILE
 from export.graph_checks import append_rows, require
-from export.limits import Limits
+from export.limits import MAX_IMAGE_PIXELS, Limits
 from export.padding import QUERY_ROWS, SUPPORT_ROWS
 from export.preprocessing import decode_images
+from export.requests import finite_rows, keep_rows
 from export.saved_model import check_graph, check_inductive
 from export.serving_files import batch_size_of, write_server_samples, write_warmup
+from export.sidecar import SIDECAR_FILE
 from export.verification import TOLERANCE, ExportError, reload_and_answer
 from export.versions import choose_version, new_version
 
@@ -29,6 +30,7 @@ def freeze(
     version=None,
     invert=False,
     allow_transductive=False,
+    max_image_pixels=MAX_IMAGE_PIXELS,
 ):
     """Adapts a model and writes it as a SavedModel of its own, `<output_dir>/<version>/`.
 
@@ -44,6 +46,7 @@ def freeze(
         class_names: names of the first N classes, at most `way`.
         output_dir, version, invert: as in `export.saved_model.export`.
         allow_transductive: whether a model may be frozen whose answer to an image depends on the others: here it has none.
+        max_image_pixels: of an image file.
 
     Returns:
         The version folder, a pathlib.Path.
@@ -56,7 +59,7 @@ def freeze(
     check_freezable(model, allow_transductive)
     images, labels = _checked_support(model, support_images, support_labels, class_names)
     version = choose_version(output_dir, version)
-    frozen = _FrozenModel(model, model.adapt(images, labels), class_names, invert)
+    frozen = _FrozenModel(model, model.adapt(images, labels), class_names, invert, max_image_pixels)
     check_graph(frozen.signatures)
     name = pathlib.Path(output_dir).resolve().name
     with new_version(output_dir, version) as folder:
@@ -76,7 +79,8 @@ def freeze(
         requests = _verify(frozen, folder, model.input_shape)
         warmup = {"serving_default": {"images": requests["images"][:1]}}
         write_warmup(folder, name, warmup, requests.get("inputs", [])[:1])
-    write_server_samples(output_dir, name, batch_size_of(True, frozen.limits, {SUPPORT_ROWS: 1, QUERY_ROWS: 1}))
+        batch_size = batch_size_of(True, frozen.limits, {SUPPORT_ROWS: 1, QUERY_ROWS: 1})
+        write_server_samples(output_dir, name, batch_size, folder)
     return pathlib.Path(output_dir) / str(version)
 
 
@@ -100,10 +104,10 @@ def _checked_support(model, images, labels, class_names):
 class _FrozenModel:
     """An adapted model as functions of tensors, with its task state as a constant."""
 
-    def __init__(self, model, state, class_names, invert):
+    def __init__(self, model, state, class_names, invert, max_image_pixels):
         self._model, self._invert = model, invert
         self._num_classes = len(class_names)
-        self.limits = Limits.of(model)
+        self.limits = Limits.of(model, max_image_pixels=max_image_pixels)
         self.max_images = min(self.limits.rows, self.limits.query_images)
         self.module = tf.Module()
         self.module.weights = [variable.value for variable in model.variables]
@@ -124,28 +128,34 @@ class _FrozenModel:
         is_flat = require(tf.equal(tf.rank(inputs), 1), "`inputs` must be [B] tf.Examples.", inputs)
         with tf.control_dependencies([is_flat, self._bound("inputs", inputs)]):
             inputs = tf.identity(inputs)
-        parsed = tf.io.parse_example(inputs, {_IMAGE_FEATURE: tf.io.FixedLenFeature([], tf.string)})
-        images = decode_images(parsed[_IMAGE_FEATURE][:, None], self._model.input_shape, self._invert)[:, 0]
+        files = tf.io.parse_example(inputs, {_IMAGE_FEATURE: tf.io.RaggedFeature(tf.string)})[_IMAGE_FEATURE]
+        # An Example with no file or several has a broken one: an error would fail the requests merged with this one.
+        is_one = tf.equal(files.row_lengths(), 1)[:, None]
+        files = tf.where(is_one, files[:, :1].to_tensor("", shape=[None, 1]), "")
+        images = decode_images(files, self._model.input_shape, self._invert, self.limits.image_pixels)[:, 0]
         return {
             "classes": tf.tile(self._names[None], [tf.shape(inputs)[0], 1]),
             "scores": self.probabilities(images),
         }
 
     def probabilities(self, images):
-        """float32 [B, H, W, C] -> float32 [B, N], each image answered alone."""
+        """float32 [B, H, W, C] -> float32 [B, N], each image answered alone: NaN where it is not finite, or its answer is not."""
         size = ", ".join(map(str, self._model.input_shape))
         fits = tf.reduce_all(tf.equal(tf.shape(images)[1:], self._model.input_shape))
         shape = require(fits, f"`images` must be [B, {size}].", images)
         with tf.control_dependencies([shape, self._bound("images", images)]):
             batch = tf.shape(images)[0]
             # Ops of the network may not take zero rows: ask about one blank image, and drop the answer.
-            tasks = append_rows(tf.identity(images)[None], tf.cast(tf.equal(batch, 0), tf.int32))[0][:, None]
+            rows = append_rows(tf.identity(images)[None], tf.cast(tf.equal(batch, 0), tf.int32))[0]
+        valid = finite_rows(rows, 1)  # what the network makes of NaN may be finite: a pooling drops it
+        tasks = keep_rows(rows, valid)[:, None]
         states = {
             name: tf.repeat(tf.convert_to_tensor(value), tf.shape(tasks)[0], axis=0)
             for name, value in self.module.state.items()
         }
-        logits = self._model.predict_with(states, tasks)[:batch, 0, : self._num_classes]
-        return tf.nn.softmax(logits)
+        probabilities = tf.nn.softmax(self._model.predict_with(states, tasks)[:, 0, : self._num_classes])
+        valid = tf.logical_and(valid, finite_rows(probabilities, 1))
+        return tf.where(valid[:, None], probabilities, float("nan"))[:batch]
 
     def _bound(self, name, tensor):
         """An op that refuses more images than the classifier takes at once."""

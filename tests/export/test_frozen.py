@@ -53,6 +53,33 @@ def test_the_classify_signature_names_the_classes(frozen):
     assert method == "tensorflow/serving/classify"
 
 
+def test_an_example_without_one_file_is_answered_with_nothing_alone(frozen):
+    """An error would fail the requests that the server merged with it."""
+    _, x, folder = frozen
+    classify, good = tf.saved_model.load(str(folder)).signatures["classify"], example(x["query_x"][0, 0])
+    both = tf.train.Example.FromString(good)
+    both.features.feature["image/encoded"].bytes_list.value.append(b"another")
+    scores = classify(inputs=tf.constant([good, b"", both.SerializeToString(), example_of(b"no image")]))["scores"]
+    np.testing.assert_allclose(scores[0], classify(inputs=tf.constant([good]))["scores"][0], rtol=1e-4, atol=1e-6)
+    assert np.isnan(scores[1:]).all()
+
+
+def test_an_image_that_is_not_finite_is_answered_with_nothing(frozen):
+    """One of NaN alone was a class: max-pooling drops what is no number."""
+    _, x, folder = frozen
+    loaded, images = tf.saved_model.load(str(folder)).signatures["serving_default"], x["query_x"][0].numpy()
+    expected = loaded(images=tf.constant(images))["probabilities"]
+    images[0], images[2, 3, 3] = np.nan, np.inf
+    answers = loaded(images=tf.constant(images))
+    assert np.isnan(answers["probabilities"].numpy()[[0, 2]]).all() and answers["labels"].numpy()[[0, 2]].tolist() == [
+        -1,
+        -1,
+    ]
+    np.testing.assert_allclose(
+        np.delete(answers["probabilities"], [0, 2], 0), np.delete(expected, [0, 2], 0), rtol=1e-4, atol=1e-6
+    )
+
+
 def test_no_images_is_an_empty_answer(frozen):
     _, x, folder = frozen
     loaded = tf.saved_model.load(str(folder))
@@ -82,6 +109,7 @@ def test_warm_up_requests_of_both_apis_are_answered(frozen):
         answers = loaded.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
         assert all(len(value) == 1 for value in answers.values())
     assert {path.name for path in folder.parent.iterdir()} == {"1", "models.config", "batching_params.pbtxt"}
+    assert (folder / "batching_params.pbtxt").read_text() == (folder.parent / "batching_params.pbtxt").read_text()
 
 
 def test_a_classifier_that_answers_otherwise_leaves_nothing(tmp_path, monkeypatch):
