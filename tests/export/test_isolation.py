@@ -143,7 +143,8 @@ BROKEN = {
 @functools.cache
 def decode():
     """As a graph, which is what serves, and many times as fast."""
-    return tf.function(lambda files: decode_images(files, (28, 28, 1), False), autograph=False)
+    signature = [tf.TensorSpec([None, None], tf.string)]  # one trace for any number of files
+    return tf.function(lambda files: decode_images(files, (28, 28, 1), False), signature, autograph=False)
 
 
 def read(files_of_rows):
