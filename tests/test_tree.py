@@ -54,6 +54,15 @@ def test_core_imports_no_method():
         assert "_based" not in path.read_text(encoding="utf-8"), path
 
 
+def test_what_is_slow_to_import_waits_for_its_call():
+    """What `import zoo` would bring beyond Keras, which itself imports matplotlib."""
+    for path in modules("zoo"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(
+            r"^(import|from) (scipy|tensorflow_datasets|ml_collections|pandas)\b", text, re.MULTILINE
+        ), path
+
+
 def test_no_two_modules_have_the_same_name():
     by_name = collections.defaultdict(list)
     for package in PACKAGES:

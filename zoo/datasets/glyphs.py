@@ -7,7 +7,6 @@ import matplotlib
 import numpy as np
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from zoo.datasets.cache import cached_arrays
 from zoo.datasets.options import check_bool, check_int
@@ -202,6 +201,8 @@ def _prepare(image_size):
 
 def _drawings(code_point, image_size):
     """The drawings of one letter, uint8 [DRAWINGS, image_size, image_size, 1]."""
+    from scipy import ndimage  # slow to import, and needed once per machine
+
     rng = np.random.default_rng(code_point)
     side = _OVERSAMPLING * image_size
     styles = np.stack([_clean(code_point, face, side) for face in _faces_with(code_point)])
