@@ -65,6 +65,7 @@ class RelationNetwork(EmbeddingModel):
     """
 
     supports_variable_way = True
+    supports_mixed_precision = True
     classes_in_state = "by_class"
     has_embedding = True
     backbone_rank = 4
@@ -140,7 +141,7 @@ class RelationNetwork(EmbeddingModel):
         )
         pairs = classes[:, None] + queries[:, :, None]  # [T, Q, n, h, w, C]
         scores = self.relation(tf.reshape(pairs, [-1, *pairs.shape[3:]]), training=training)
-        return tf.reshape(scores, tf.shape(pairs)[:3])
+        return episode.at_least_float32(tf.reshape(scores, tf.shape(pairs)[:3]))
 
     def _logits(self, scores, counts):
         logits = tf.math.log_sigmoid(scores) if self.training_loss == "mse" else scores
@@ -158,7 +159,7 @@ class RelationNetwork(EmbeddingModel):
     def predict_with(self, task_state, query_x, training=False):
         if training or not self.transductive:
             return super().predict_with(task_state, query_x, training)
-        outputs = tf.TensorSpec([None, self.way], self.compute_dtype)
+        outputs = tf.TensorSpec([None, self.way], self.variable_dtype)
         task_state = episode.as_state(task_state)
         query_x = self.checked_queries(query_x, task_state)
         return map_tasks(lambda task: self._predict_alone(*task), (task_state, query_x), outputs)
@@ -190,8 +191,8 @@ class RelationNetwork(EmbeddingModel):
 
     def state_signature(self):
         return {
-            "class_maps": tf.TensorSpec([self.way, *self.backbone.output_shape[1:]], self.compute_dtype),
-            "class_counts": tf.TensorSpec([self.way], self.compute_dtype),
+            "class_maps": tf.TensorSpec([self.way, *self.backbone.output_shape[1:]], self.variable_dtype),
+            "class_counts": tf.TensorSpec([self.way], self.variable_dtype),
         }
 
     def get_config(self):
