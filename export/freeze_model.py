@@ -46,7 +46,8 @@ def main():
         invert = is_ink(source)
         files = [file for of_class in support.values() for file in of_class]
         labels = [label for label, of_class in enumerate(support.values()) for _ in of_class]
-        images = np.stack([read_image(file, *model.input_shape, invert) for file in files]) / np.float32(255)
+        pixels = [read_image(file, *model.input_shape, invert, model.image_fit) for file in files]
+        images = np.stack(pixels) / np.float32(255)
         chosen = (_OUTPUT_DIR.value, _VERSION.value, invert, _ALLOW_TRANSDUCTIVE.value, _MAX_IMAGE_PIXELS.value)
         target = freeze(model, images, labels, list(support), *chosen)
     except ExportError as error:

@@ -12,7 +12,7 @@ from export.limits import MAX_IMAGE_PIXELS, Limits
 from export.padding import QUERY_ROWS, SUPPORT_ROWS
 from export.preprocessing import decode_images
 from export.requests import finite_rows, keep_rows
-from export.saved_model import check_graph, check_inductive
+from export.saved_model import check_graph, check_inductive, image_files
 from export.serving_files import batch_size_of, write_server_samples, write_warmup
 from export.sidecar import SIDECAR_FILE
 from export.verification import TOLERANCE, ExportError, reload_and_answer
@@ -72,6 +72,8 @@ def freeze(
             "classes": list(class_names),
             "input_shape": list(model.input_shape),
             "inputs": "float32 from 0 to 1",
+            "image_files": image_files(model, invert),
+            "fit": model.image_fit,
             "limits": {"images": frozen.max_images, "image_pixels": frozen.limits.image_pixels},
             "transductive": model.transductive,
         }
@@ -132,7 +134,8 @@ class _FrozenModel:
         # An Example with no file or several has a broken one: an error would fail the requests merged with this one.
         is_one = tf.equal(files.row_lengths(), 1)[:, None]
         files = tf.where(is_one, files[:, :1].to_tensor("", shape=[None, 1]), "")
-        images = decode_images(files, self._model.input_shape, self._invert, self.limits.image_pixels)[:, 0]
+        model, most = self._model, self.limits.image_pixels
+        images = decode_images(files, model.input_shape, self._invert, model.image_fit, most)[:, 0]
         return {
             "classes": tf.tile(self._names[None], [tf.shape(inputs)[0], 1]),
             "scores": self.probabilities(images),

@@ -64,6 +64,7 @@ def export_litert(model, output_dir, support_rows, query_rows, version=None, met
         "way": model.way,
         "input_shape": list(model.input_shape),
         "inputs": "float32 from 0 to 1",
+        "fit": model.image_fit,
         "support_rows": support_rows,
         "query_rows": query_rows,
         "padded_support": not adapts_head_alone(model),

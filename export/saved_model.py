@@ -93,6 +93,13 @@ def check_graph(signatures):
             raise ValueError(f"Signature {name!r} must not contain ops like {FORBIDDEN_OPS}. Received: {bad}")
 
 
+def image_files(model, invert):
+    """What becomes of image files in the graph, in words."""
+    fitted = {"stretch": "stretched", "crop": "cropped in the middle", "pad": "padded with paper"}[model.image_fit]
+    ink = "; dark ink on light paper becomes ink 1" if invert else ""
+    return f"PNG, JPEG, GIF or BMP, {fitted} to the aspect ratio of input_shape and resized{ink}"
+
+
 def _warmup_requests(served, requests):
     """For each signature one task of what it was verified with."""
     return {
@@ -107,7 +114,8 @@ def _sidecar(model, served, pad_to, metadata):
         "way": model.way,
         "input_shape": list(model.input_shape),
         "inputs": "float32 from 0 to 1",
-        "image_files": f"PNG, JPEG, GIF or BMP, resized{'; dark ink on light paper becomes ink 1' if served.invert else ''}",
+        "image_files": image_files(model, served.invert),
+        "fit": model.image_fit,
         "limits": dataclasses.asdict(served.limits),
         padding.SIZES_KEY: pad_to,
         "task_state": served.layout.to_json(),

@@ -46,7 +46,7 @@ class ServedModel:
         self._model, self.invert = model, invert
         # Traced once, for the files of the support set and of the queries.
         self._decode = tf.function(
-            lambda files: decode_images(files, model.input_shape, invert, self.limits.image_pixels),
+            lambda files: decode_images(files, model.input_shape, invert, model.image_fit, self.limits.image_pixels),
             input_signature=[tf.TensorSpec((None, None), tf.string)],
             autograph=False,
         )

@@ -11,6 +11,7 @@ from PIL import Image
 
 import export
 import zoo
+from export import signatures
 from tests import descriptors
 from zoo.datasets.image_files import read_image
 
@@ -102,6 +103,28 @@ def test_every_kind_of_picture_is_what_read_image_makes_of_its_file(tmp_path, sh
     np.testing.assert_array_equal(opposite.support_images[grey : grey + 1], grey_only)
 
 
+def test_pictures_are_fitted_as_the_model_was_trained(tmp_path):
+    """To learn from, to name, and in the served graph."""
+    fit = "crop"
+    model = descriptors.build("prototypical_network")
+    model.image_fit = fit
+    levels = np.random.default_rng(0).integers(0, 256, (4, 20, 33), dtype=np.uint8)
+    files = [tmp_path / f"{number}.png" for number in range(4)]
+    for file, image in zip(files, levels):
+        Image.fromarray(image).save(file)
+    expected = np.stack([read_image(file, 16, 16, 1, False, fit) for file in files]) / np.float32(255)
+    classifier = model.learn({"a": files[:1], "b": files[1:2]})
+    np.testing.assert_array_equal(classifier.support_images, expected[:2])
+    np.testing.assert_allclose(
+        classifier.probabilities(files[2:]), classifier.probabilities(list(expected[2:])), atol=1e-6
+    )
+    served = signatures.ServedModel(model, chosen=["adapt_and_predict_image_bytes"])
+    read = served.decode(tf.constant([[file.read_bytes() for file in files]]))[0]
+    np.testing.assert_allclose(read, expected, atol=1.01 / 255)
+    with pytest.raises(ValueError, match="`fit` must be one of .* Received: fit='cover'"):
+        model.save_preset(tmp_path / "mine", fit="cover")
+
+
 def test_floats_of_the_models_shape_are_not_rounded(model):
     given = pictures(2)
     found = model.learn({"a": given[:1], "b": given[1:]}).support_images
@@ -180,10 +203,13 @@ def test_another_way_keeps_the_weights(model):
 
 @pytest.fixture
 def again(tmp_path):
-    """A model for any way whose dark is ink: saved, loaded, saved and loaded again."""
+    """A model for any way whose dark is ink and that takes the middle of pictures: saved, loaded, saved and loaded again."""
     model = descriptors.build("prototypical_network").with_way(None)
-    model.save_preset(tmp_path / "mine", ink=True)
-    assert json.loads((tmp_path / "mine" / "model.json").read_text())["metadata"] == {"ink": True}
+    model.save_preset(tmp_path / "mine", ink=True, fit="crop")
+    assert json.loads((tmp_path / "mine" / "model.json").read_text())["metadata"] == {
+        "ink": True,
+        "fit": "crop",
+    }
     loaded = zoo.from_preset(tmp_path / "mine")
     loaded.save_preset(str(tmp_path / "again"))
     return zoo.from_preset(str(tmp_path / "again"))
@@ -195,7 +221,8 @@ def expected_on_paper():
 
 
 def test_a_saved_model_answers_as_before_and_dark_stays_ink(again):
-    assert again.ink is True and again.way is None
+    assert again.ink is True and again.image_fit == "crop" and again.way is None
+    assert again.with_way(3).image_fit == "crop"
     np.testing.assert_allclose(again.learn(of_three()).probabilities(pictures(3)), expected_on_paper(), atol=1e-6)
     with pytest.raises(NotImplementedError, match=r"`export.export_saved_model\(model, folder\)`"):
         again.export("none")
@@ -209,7 +236,7 @@ def test_a_model_in_hand_and_a_classifier_are_exported(again, tmp_path):
     np.testing.assert_allclose(answer, expected_on_paper(), atol=1e-5)
     folder = export.export_saved_model(again, tmp_path / "served", way=3)
     sidecar = json.loads((folder / "adaptation.json").read_text())
-    assert sidecar["way"] == 3 and "ink" in sidecar["image_files"]
+    assert sidecar["way"] == 3 and "ink" in sidecar["image_files"] and sidecar["fit"] == "crop"
 
 
 def test_save_preset_refuses_what_from_preset_would(tmp_path, model):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from zoo.datasets.image_files import files_below, open_image, pixels_of, subfolders, upright
+from zoo.datasets.image_files import check_fit, files_below, open_image, pixels_of, subfolders, upright
 
 _MOST_AT_ONCE = 256  # pictures that are answered in one pass
 _KINDS = "NumPy uint8 or float from 0 to 1, [H, W] or [H, W, C], a PIL image, or a path"
@@ -96,6 +96,7 @@ def _check_model(model):
             "`learn` needs a classifier of images [H, W, 1] or [H, W, 3] of a fixed size. "
             f"Received: {type(model).__name__} with input_shape={shape}, target_size={model.target_size}"
         )
+    check_fit(model.image_fit)
 
 
 def _class_folders(folder):
@@ -145,7 +146,7 @@ def _as_input(picture, name, model, invert):
         if levels.dtype != np.uint8:
             levels = np.round(255 * levels).astype(np.uint8)
         image = upright(Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels))
-    return pixels_of(image, height, width, channels, invert) / np.float32(255)
+    return pixels_of(image, height, width, channels, invert, model.image_fit) / np.float32(255)
 
 
 def _checked_array(picture, name):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from zoo.datasets import image_folder, image_store
+from zoo.datasets.image_files import pixels_of
 from zoo.datasets.subsets import SUBSETS
 
 
@@ -314,6 +315,32 @@ def test_a_picture_that_is_no_square_is_made_to_fit(tmp_path, fit, across):
     np.testing.assert_allclose(image[[0, 3]], [[0] * 4 if fit == "pad" else across] * 2, atol=15)
     turned = _single(tmp_path / "turned", pixels.T, image_size=4, fit=fit)[..., 0]
     np.testing.assert_allclose(turned.T, image, atol=1)
+
+
+def _side_30(levels, fit):
+    return pixels_of(Image.fromarray(levels), 30, 30, 1, False, fit)
+
+
+@pytest.mark.parametrize(
+    "width, height, box", [(90, 60, (0, 5, 30, 20)), (60, 90, (5, 0, 20, 30)), (10000, 1, (0, 14, 30, 1))]
+)
+def test_padding_keeps_the_whole_picture_at_its_ratio(width, height, box):
+    """The box of the picture in a square of 30, by hand: 30 wide and 20 high with 5 above and below; never less than a line."""
+    pixels = _side_30(np.full((height, width), 200, np.uint8), "pad")
+    left, top, across, down = box
+    expected = np.zeros((30, 30))
+    expected[top : top + down, left : left + across] = 200
+    np.testing.assert_array_equal(pixels[..., 0], expected)
+
+
+@pytest.mark.parametrize(
+    "width, height, box", [(91, 60, (15, 0, 60, 60)), (60, 91, (0, 15, 60, 60)), (3, 1, (1, 0, 1, 1))]
+)
+def test_cropping_keeps_the_middle(width, height, box):
+    levels = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+    left, top, across, down = box
+    middle = np.ascontiguousarray(levels[top : top + down, left : left + across])
+    np.testing.assert_array_equal(_side_30(levels, "crop"), _side_30(middle, "stretch"))
 
 
 def test_padding_is_paper(tmp_path):

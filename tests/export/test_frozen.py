@@ -170,13 +170,21 @@ def test_only_classifiers_of_images_with_a_fixed_way_are_frozen(preset, tmp_path
 
 
 def test_the_binary_freezes_a_preset_on_a_folder(tmp_path):
-    rng = np.random.default_rng(0)
-    write_folder(tmp_path / "support", rng.random((4, 28, 28, 1)), [0, 0, 1, 1])
-    flags = ["--preset=prototypical_network_conv4_glyphs_30way_1shot", f"--support={tmp_path / 'support'}"]
+    """One that takes the middle of pictures: the examples are cropped, and what is classified."""
+    model = zoo.from_preset("prototypical_network_conv4_glyphs_30way_1shot")
+    model.save_preset(tmp_path / "mine", fit="crop")
+    write_folder(tmp_path / "support", np.random.default_rng(0).random((4, 30, 45, 1)), [0, 0, 1, 1])
+    flags = [f"--preset={tmp_path / 'mine'}", f"--support={tmp_path / 'support'}"]
     done = run("export.freeze_model", *flags, f"--output_dir={tmp_path / 'served'}")
     assert done.returncode == 0, done.stderr
     assert "a classifier of letter 0, letter 1" in done.stdout and "--model_name=served" in done.stdout
-    assert (tmp_path / "served" / "1" / "saved_model.pb").exists()
+    files = sorted((tmp_path / "support").rglob("*.png"))
+    expected = zoo.from_preset(tmp_path / "mine").learn(tmp_path / "support").probabilities(files)
+    loaded = tf.saved_model.load(str(tmp_path / "served" / "1"))
+    asked = tf.constant([example_of(file.read_bytes()) for file in files])
+    np.testing.assert_allclose(loaded.signatures["classify"](inputs=asked)["scores"], expected, atol=1e-3)
+    sidecar = json.loads((tmp_path / "served" / "1" / "adaptation.json").read_text())
+    assert sidecar["fit"] == "crop" and "cropped in the middle" in sidecar["image_files"]
     other = run(
         "export.freeze_model", "--preset=maml_mlp_sinusoid_5shot", flags[1], f"--output_dir={tmp_path / 'other'}"
     )

@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from export.preprocessing import decode_images
+from zoo.datasets.image_files import read_image
 
 
 def file_of(pixels, kind="PNG", mode="L"):
@@ -51,6 +52,25 @@ def test_colour_stays_colour():
     stream = io.BytesIO()
     Image.fromarray(red).save(stream, "PNG")
     np.testing.assert_allclose(decode([stream.getvalue()], (8, 8, 3))[0], red / 255, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape, invert", [((28, 28, 1), True), ((16, 12, 3), False)], ids=str)
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+def test_the_graph_brings_a_picture_to_its_shape_as_training_does(fit, shape, invert):
+    """Wide, high, of odd sides, smaller than the shape, and a line that padding as it stands would make 10,000 x 10,000."""
+    rng, files = np.random.default_rng(0), []
+    for width, height in [(61, 40), (33, 50), (40, 57), (7, 5), (57, 57), (1, 30), (10000, 1)]:
+        stream = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(stream, "PNG")
+        files.append(stream.getvalue())
+    expected = np.stack([read_image(file, *shape, invert, fit) for file in files]) / 255
+    found = decode_images(tf.constant([files]), shape, invert, fit)[0].numpy()
+    np.testing.assert_allclose(found, expected, atol=1.01 / 255)
+
+
+def test_an_unknown_fit_is_refused():
+    with pytest.raises(ValueError, match="`fit` must be one of .* Received: fit='cover'"):
+        decode_images(tf.constant([[b""]]), (8, 8, 1), False, "cover")
 
 
 def test_a_file_that_is_empty_or_broken_is_not_a_number():

@@ -82,6 +82,16 @@ def test_unknown_names_and_overrides_are_named(folder):
         zoo.from_preset(folder, num_steps=3)
 
 
+def test_a_run_says_how_its_pictures_were_fitted(folder):
+    """Its data set's option; what `save_preset` wrote comes first, and stretched is what nothing is said of."""
+    assert zoo.from_preset(folder).image_fit == "stretch"
+    edited(folder, lambda content: content["metadata"]["config"].update(dataset={"options": {"fit": "pad"}}))
+    assert zoo.from_preset(folder).image_fit == "pad"
+    edited(folder, lambda content: content["metadata"].update(fit="cover"))
+    with pytest.raises(ValueError, match="model.json: `fit` must be one of .* Received: fit='cover'"):
+        zoo.from_preset(folder)
+
+
 def test_foreign_classes_are_refused(folder):
     def foreign(content):
         content["model"]["config"]["backbone"] = {"module": "os", "class_name": "system", "config": {"command": "true"}}

@@ -42,6 +42,9 @@ class FewShotModel(keras.Model):
     supports_mixed_precision = False
     # Whether pictures are dark ink on light paper, to turn into ink 1 and paper 0; a preset says it, None is unknown.
     ink = None
+    # How a picture of another aspect ratio becomes one of `input_shape`: "stretch", "crop" or "pad", see
+    # `zoo.datasets.image_files.read_image`. A preset says it; `learn` and everything that is exported follow it.
+    image_fit = "stretch"
 
     def __init__(self, backbone, way=None, target_size=None, **kwargs):
         super().__init__(**kwargs)
@@ -306,12 +309,13 @@ class FewShotModel(keras.Model):
             "`metazoa export` for a preset. Keras' `export` writes a single function."
         )
 
-    def save_preset(self, folder, ink=None):
+    def save_preset(self, folder, ink=None, fit=None):
         """Writes the model as a preset, plain data that `zoo.from_preset(folder)` loads and the export binaries take.
 
         Args:
             folder: made where missing; a preset there is replaced, a training run is not.
             ink: whether its pictures are dark ink on light paper; what the preset that it came from says when None, else False.
+            fit: how its pictures were brought to their size, "stretch", "crop" or "pad"; likewise when None, else "stretch".
 
         Raises:
             ValueError: for a folder that cannot be written or holds a training run, or a backbone with classes of others than
@@ -319,7 +323,7 @@ class FewShotModel(keras.Model):
         """
         from zoo.presets import writer
 
-        writer.save_preset(self, folder, ink)
+        writer.save_preset(self, folder, ink, fit)
 
     def with_way(self, way):
         """The same model, with copies of its weights, for another number of classes.
@@ -333,15 +337,15 @@ class FewShotModel(keras.Model):
             )
         copy = type(self).from_config({**self.get_config(), "way": way})
         copy.set_weights(self.get_weights())
-        copy.ink = self.ink
+        copy.ink, copy.image_fit = self.ink, self.image_fit
         return copy
 
     def learn(self, classes, invert=None):
         """Learns classes from pictures, and returns what names others: `zoo.picture_classifier.PictureClassifier`.
 
         Nothing of the model changes. A picture is a NumPy array (uint8, or float from 0 to 1; [H, W] or [H, W, C]), a PIL
-        image or a path, of any size; it is turned, laid on paper, made grey or RGB and resized as data sets do it, see
-        `zoo.datasets.image_files.read_image`.
+        image or a path, of any size; it is turned, laid on paper, made grey or RGB, and cropped, padded or stretched
+        (`image_fit`) and resized as data sets do it, see `zoo.datasets.image_files.read_image`.
 
         Args:
             classes: {name: list of pictures} of 2 to `way` classes; or a folder that holds a folder of pictures per class.

@@ -98,7 +98,7 @@ def read_image(file, height, width, channels, invert, fit="stretch"):
         height, width: int, in pixels.
         channels: 1 (grey) or 3 (RGB).
         invert: whether dark is ink; paper is white then, and black otherwise.
-        fit: "stretch" keeps all of the image but not its aspect ratio, "crop" keeps its middle, "pad" lays paper around it.
+        fit: "stretch" keeps all of the image but not its aspect ratio, "crop" keeps its middle, "pad" all of it, with paper around.
 
     Raises:
         ValueError: where the file cannot be read.
@@ -112,11 +112,16 @@ def pixels_of(image, height, width, channels, invert, fit="stretch"):
         paper = Image.new("RGBA", image.size, (255,) * 4 if invert else (0, 0, 0, 255))
         image = Image.alpha_composite(paper, image)
     # Before the resizing: in modes 1 and P Pillow falls back to nearest neighbour whatever is asked for.
-    image = _fitted(image.convert("L" if channels == 1 else "RGB"), width, height, fit, 255 if invert else 0)
+    image = image.convert("L" if channels == 1 else "RGB")
+    if fit == "crop":
+        image = _middle(image, *_bounded_by(image.width, image.height, width, height))
+    across, down = _bounded_by(width, height, image.width, image.height) if fit == "pad" else (width, height)
     # Rows first, then columns: in one call Pillow 13 chooses an order by the sizes, and each pass clips at 0 and 255.
-    for size in ((width, image.height), (width, height)):
+    for size in ((across, image.height), (across, down)):
         image = image.resize(size, Image.Resampling.LANCZOS)
-    pixels = np.asarray(image).reshape(height, width, channels)
+    pixels = np.full((height, width, channels), 255 if invert else 0, np.uint8)
+    top, left = (height - down) // 2, (width - across) // 2
+    pixels[top : top + down, left : left + across] = np.asarray(image).reshape(down, across, channels)
     return 255 - pixels if invert else pixels
 
 
@@ -126,21 +131,16 @@ def check_fit(fit):
         raise ValueError(f"`fit` must be one of {FITS}. Received: fit={fit!r}")
 
 
-def _fitted(image, width, height, fit, paper):
-    """An image of the aspect ratio width to height, whole pixels of it cut off or added, in the middle."""
-    if fit == "stretch":
-        return image
-    choose = min if fit == "crop" else max
-    across = choose(image.width, round(image.height * width / height)) or 1
-    down = choose(image.height, round(image.width * height / width)) or 1
-    if (across, down) == image.size:
-        return image
+def _bounded_by(width, height, ratio_width, ratio_height):
+    """The largest size in whole pixels within width and height that has the ratio of the other two."""
+    across = min(width, round(height * ratio_width / ratio_height))
+    down = min(height, round(width * ratio_height / ratio_width))
+    return max(across, 1), max(down, 1)
+
+
+def _middle(image, across, down):
     left, top = (image.width - across) // 2, (image.height - down) // 2
-    if fit == "crop":
-        return image.crop((left, top, left + across, top + down))
-    page = Image.new(image.mode, (across, down), (paper,) * len(image.getbands()))
-    page.paste(image, (-left, -top))
-    return page
+    return image.crop((left, top, left + across, top + down))
 
 
 def has_shape(file, height, width, channels):

@@ -20,6 +20,7 @@ import threading
 import keras
 
 from zoo.core.few_shot_model import FewShotModel
+from zoo.datasets.image_files import check_fit
 
 FORMAT = 1
 CONFIG_FILE = "model.json"
@@ -102,7 +103,22 @@ def from_preset(name_or_folder, **overrides):
         ) from error
     ink = content["metadata"].get("ink")
     model.ink = ink if isinstance(ink, bool) else None
+    model.image_fit = _recorded_fit(folder, content["metadata"])
     return model
+
+
+def _recorded_fit(folder, metadata):
+    """How pictures become those that the model was trained on: as `save_preset` wrote it, or as the run's data set had it."""
+    node = metadata
+    for key in ("config", "dataset", "options"):
+        node = node.get(key) if isinstance(node, dict) else None
+    options = node if isinstance(node, dict) else {}
+    fit = metadata.get("fit", options.get("fit", FewShotModel.image_fit))
+    try:
+        check_fit(fit)
+    except ValueError as error:
+        raise ValueError(f"{folder / CONFIG_FILE}: {error}") from error
+    return fit
 
 
 def training_config(name_or_folder):

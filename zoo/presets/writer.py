@@ -8,16 +8,19 @@ import tempfile
 import keras
 
 from zoo.core.files import check_room, write_text
+from zoo.datasets.image_files import check_fit
 from zoo.presets.loader import CLASS_KEYS, CONFIG_FILE, FORMAT, WEIGHTS_FILE, check_config, preset_metadata
 
 _MARGIN = 2**20  # bytes of a file of weights beside the weights
 
 
-def save_preset(model, folder, ink=None):
+def save_preset(model, folder, ink=None, fit=None):
     """Writes a model in hand as a preset; see `FewShotModel.save_preset`."""
     check_config(keras.saving.serialize_keras_object(model))
     if ink not in (None, True, False):
         raise ValueError(f"`ink` must be True, False or None. Received: ink={ink!r}")
+    fit = model.image_fit if fit is None else fit
+    check_fit(fit)
     folder = pathlib.Path(folder).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -28,7 +31,7 @@ def save_preset(model, folder, ink=None):
     if (folder / CONFIG_FILE).is_file() and "config" in preset_metadata(folder):
         raise ValueError(f"`folder` must be one without a training run. Received: {folder}, a run or a preset of one")
     save_preset_weights(model, folder)
-    save_preset_config(model, folder, {"ink": bool(model.ink if ink is None else ink)})
+    save_preset_config(model, folder, {"ink": bool(model.ink if ink is None else ink), "fit": fit})
 
 
 def save_preset_config(model, folder, metadata):
