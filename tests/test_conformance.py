@@ -260,6 +260,20 @@ def test_config_round_trip(model):
     np.testing.assert_array_equal(again(x), model(x))
 
 
+def test_what_is_frozen_comes_back_frozen_and_nothing_else(fresh_model):
+    """The backbone after the model was built; then one layer beside it; then the whole model."""
+    inside = {id(layer) for layer in fresh_model.backbone._flatten_layers()}
+    beside = [
+        layer
+        for layer in fresh_model._flatten_layers(include_self=False)
+        if layer.trainable_variables and id(layer) not in inside and layer.name != "network"
+    ]
+    for part in (fresh_model.backbone, *beside[:1], fresh_model):
+        part.trainable = False
+        copy = type(fresh_model).from_config(fresh_model.get_config())
+        assert [v.path for v in copy.trainable_variables] == [v.path for v in fresh_model.trainable_variables], part
+
+
 def test_keras_file_round_trip_keeps_answers_and_optimizer(fitted, tmp_path):
     model, _, _ = fitted
     x, _ = episode(num_tasks=4)

@@ -7,8 +7,9 @@ import tempfile
 import h5py
 import numpy as np
 
+from trainers.other_layers import other_layers
 from zoo.core.batch_norm import BatchNorm
-from zoo.presets.loader import WEIGHTS_FILE, method_name, preset_folder
+from zoo.presets.loader import CONFIG_FILE, WEIGHTS_FILE, method_name, preset_folder
 
 BACKBONE_FILE = "backbone.weights.h5"
 _OF_A_MODEL = "backbone/"  # where a file of a few-shot model has the weights of its backbone
@@ -56,7 +57,7 @@ def load_backbone(backbone, source, name="config.model.backbone_weights"):
                 f"`{name}` must have the weights of the backbone {backbone.name!r}. Received: {problem} in {path}"
             )
         _assign(matched)
-    return f"the backbone's weights are those of {source}"
+    return f"the backbone's weights are those of {source}{_unlike(path.parent, backbone)}"
 
 
 def _start_model(name, model, source):
@@ -73,9 +74,16 @@ def _start_model(name, model, source):
             matched, problem = _matching(model, file)
             if not problem:
                 _assign(matched)
-                return f"all weights are those of {source}"
+                return f"all weights are those of {source}{_unlike(folder, model.backbone)}"
     load_backbone(model.backbone, source, name)
-    return f"the backbone's weights are those of {source}, the others start anew: {problem} there"
+    unlike = _unlike(folder, model.backbone)
+    return f"the backbone's weights are those of {source}, the others start anew: {problem} there{unlike}"
+
+
+def _unlike(folder, backbone):
+    """What the end of a line says of a source whose backbone sees its images through other layers, colours say."""
+    difference = other_layers(folder, backbone) if (folder / CONFIG_FILE).is_file() else None
+    return f"; its backbone has other layers: {difference}" if difference else ""
 
 
 def _backbone_file(name, source):

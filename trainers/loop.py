@@ -24,6 +24,7 @@ from trainers.distribute import describe_machine, distribute_episodes, is_chief,
 from trainers.fitting import fit_counts
 from trainers.initial_weights import load_initial_weights
 from trainers.learning_curve import plot_learning_curve
+from trainers.other_layers import other_layers
 from trainers.workdir import Workdir
 from zoo.core.metrics import lower_is_better
 
@@ -116,6 +117,11 @@ def _continue_run(files, trainer, config, command):
     """Brings model.json of a run up to date, before anything is trained; says what more or fewer steps than before mean."""
     done = trainer.steps_done
     metadata = files.metadata() if done else None  # it may hold the results of an evaluation
+    if metadata is not None and (difference := other_layers(files.path, trainer.model.backbone)):
+        raise ValueError(
+            f"{files.path} must hold a run whose backbone has the layers that its config builds now: continue it with the version "
+            f"that began it, or choose another --workdir. Received: {difference}"
+        )
     if metadata is None:
         dataset = config["dataset"]
         ink = zoo.datasets.is_ink(dataset["name"], dataset["options"])

@@ -3,11 +3,13 @@ import json
 import shlex
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import client, limits, saved_model, serving_files, task_state, versions, way_and_ink
+import zoo
+from export import client, frozen, limits, saved_model, serving_files, task_state, versions, way_and_ink
 from tests import descriptors
 from tests.descriptors import WAY, episode
 
@@ -225,6 +227,43 @@ def test_a_version_that_no_server_can_read_is_refused(tmp_path):
         versions.choose_version(tmp_path)
 
 
+def data_parallel(mirrored):
+    """A MAML that was built, and trained for a step, on two replicas."""
+    with mirrored.scope():
+        model = descriptors.build("maml")
+        model.compile(optimizer=keras.optimizers.SGD(0.1))
+        model.optimizer.build(model.trainable_variables)
+    before = model.get_weights()
+    mirrored.run(tf.function(model.train_step, autograph=False), args=(episode(),))
+    assert any(not np.array_equal(one, other) for one, other in zip(before, model.get_weights()))
+    return model
+
+
+def with_frozen_backbone(_):
+    model = descriptors.build("relation_network")
+    model.backbone.trainable = False
+    return model
+
+
+def with_resnet12(_):
+    keras.utils.set_random_seed(0)
+    return zoo.PrototypicalNetwork(zoo.backbones.resnet12((16, 16, 1), filters=(2, 3, 4, 4), drop_block=2), way=WAY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [data_parallel, with_frozen_backbone, with_resnet12])
+def test_backbones_of_every_kind_are_exported_and_frozen_on_classes(make, mirrored, tmp_path):
+    """A fresh process answers as the model does, or there is no folder; both files answer a query alike."""
+    model, (x, _) = make(mirrored), episode(num_tasks=1)
+    expected = tf.nn.softmax(model(x)).numpy()
+    served = tf.saved_model.load(str(saved_model.export(model, tmp_path / "served"))).signatures
+    answers = served["adapt_and_predict"](**request_of(x))["probabilities"]
+    np.testing.assert_allclose(answers, expected, rtol=1e-3, atol=1e-4)
+    folder = frozen.freeze(model, x["support_x"][0], x["support_y"][0], list("abc"), tmp_path / "frozen")
+    classified = tf.saved_model.load(str(folder)).signatures["serving_default"](images=x["query_x"][0])["probabilities"]
+    np.testing.assert_allclose(classified, expected[0], rtol=1e-3, atol=1e-4)
+
+
 def test_a_transductive_model_is_exported_only_when_asked_for(tmp_path):
     with pytest.raises(
         ValueError, match="--allow_transductive .* Received: MAML, whose answer to a query depends on the others"
@@ -243,8 +282,6 @@ def test_outputs_have_known_ranks(served):
 
 
 def test_models_that_cannot_be_served_are_named(tmp_path):
-    import zoo
-
     with pytest.raises(ValueError, match="with a fixed `way`. Received: way=None"):
         saved_model.export(zoo.PrototypicalNetwork(zoo.backbones.conv4()), tmp_path)
     with pytest.raises(ValueError, match="Received: way=None, target_size=1"):

@@ -153,7 +153,23 @@ def test_adaptation_takes_any_number_of_rows_in_a_graph():
     np.testing.assert_allclose(adapt(x["support_x"], x["support_y"])["keys"], expected, rtol=1e-5)
 
 
+def test_a_projection_is_a_matrix_before_everything_else():
+    """Of 3 numbers to 2: the answers of a model of 2 numbers to what the matrix makes of images."""
+    model, small = full_context_model(projection_size=2), zoo.FullContextMatchingNetwork(identity_backbone(2))
+    for name in ("forward_lstm", "backward_lstm", "attention_lstm"):
+        getattr(small, name).set_weights(getattr(model, name).get_weights())
+    x = vectors([0, 1, 2, 1])
+    images = {name: x[name] @ model.projection.kernel if name.endswith("x") else x[name] for name in x}
+    np.testing.assert_allclose(model(x), small(images), rtol=1e-5, atol=1e-5)
+    copy = zoo.FullContextMatchingNetwork.from_config(model.get_config())
+    assert [weight.shape for weight in copy.weights] == [weight.shape for weight in model.weights]
+    large = zoo.FullContextMatchingNetwork(identity_backbone(1600), projection_size=64)
+    assert sum(np.prod(weight.shape) for weight in large.weights) == 1600 * 64 + 28 * 64**2 + 3 * 4 * 64
+
+
 def test_bad_options_are_named():
+    with pytest.raises(ValueError, match="`projection_size` must be an int of at least 1. Received: projection_size=0"):
+        zoo.FullContextMatchingNetwork(identity_backbone(), projection_size=0)
     with pytest.raises(ValueError, match="`num_processing_steps` must be .* Received: num_processing_steps=0"):
         zoo.FullContextMatchingNetwork(identity_backbone(), num_processing_steps=0)
     maps = keras.Sequential([keras.Input(descriptors.IMAGE_SHAPE), keras.layers.Conv2D(2, 3)])

@@ -55,6 +55,16 @@ def test_a_backbone_starts_from_a_file_a_folder_or_a_run(source, tmp_path):
     assert_same(model.backbone, saved)
 
 
+def test_a_source_that_saw_colours_through_other_layers_is_said(tmp_path):
+    """Weights fit: standardizing has none. A run of before is such a source."""
+    build = lambda **options: zoo.PrototypicalNetwork(zoo.backbones.conv4((16, 16, 3), 2, **options))  # noqa: E731
+    save_run(build(standardize=False), tmp_path)
+    unlike = "; its backbone has other layers: Standardize here and not there"
+    assert start(build(), backbone_weights=tmp_path) == f"the backbone's weights are those of {tmp_path}{unlike}"
+    assert start(build(), init_from=str(tmp_path)) == f"all weights are those of {tmp_path}{unlike}"
+    assert start(build(standardize=False), init_from=str(tmp_path)) == f"all weights are those of {tmp_path}"
+
+
 def test_averages_of_batch_norm_are_left_out_where_the_method_has_none(tmp_path):
     """Pretraining has running statistics, MAML those of the batch."""
     saved = conv4()

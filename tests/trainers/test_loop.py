@@ -147,6 +147,12 @@ def test_a_workdir_of_another_config_is_refused_and_kept(tmp_path):
     changed["model"]["backbone_options"]["filters"] = 8
     with pytest.raises(ValueError, match="another config .model.backbone_options.filters: 4 there, 8 now"):
         train(changed, tmp_path)
+    content = json.loads((tmp_path / "model.json").read_text())
+    content["model"]["config"]["backbone"]["config"]["layers"].pop(1)  # a version before there was this layer
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="choose another --workdir. Received: ImageBlock here and not there"):
+        train(config, tmp_path)
+    assert json.loads((tmp_path / "model.json").read_text()) == content
     for name, value in final_weights(tmp_path).items():
         np.testing.assert_array_equal(value, before[name])
 

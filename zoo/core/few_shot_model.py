@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import arguments, compiling, episode, gradients
+from zoo.core import arguments, compiling, episode, frozen_layers, gradients
 from zoo.core.batch_norm import BatchNorm
 from zoo.core.metrics import EpisodeMean
 
@@ -373,13 +373,24 @@ class FewShotModel(keras.Model):
 
     def get_config(self):
         config = {"name": self.name, "backbone": keras.saving.serialize_keras_object(self.backbone), "way": self.way}
-        return config if self.target_size is None else {**config, "target_size": self.target_size}
+        if self.target_size is not None:
+            config["target_size"] = self.target_size
+        frozen = frozen_layers.frozen_layers(self)
+        return config if frozen == self.frozen_when_built() else {**config, frozen_layers.CONFIG_KEY: frozen}
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
+        frozen = config.pop(frozen_layers.CONFIG_KEY, None)
         config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**config)
+        model = cls(**config)
+        if frozen is not None:
+            frozen_layers.freeze_layers(model, frozen)
+        return model
+
+    def frozen_when_built(self):
+        """Paths of the layers beside the backbone that the constructor freezes, see `zoo.core.frozen_layers`."""
+        return []
 
 
 def flatten_tasks(images):

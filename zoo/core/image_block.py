@@ -62,6 +62,7 @@ class ImageBlock(keras.layers.Layer):
             **shared,
         )
         self.norm = BatchNorm(statistics, momentum, epsilon, center, scale, name="norm_1", **shared)
+        self.conv.trainable = self.norm.trainable = self.trainable  # of a frozen block's config
         self.pool_size = arguments.count("pool_size", pool_size)
         self.activation = keras.activations.get(activation)
 

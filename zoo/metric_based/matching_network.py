@@ -86,7 +86,11 @@ class MatchingNetwork(EmbeddingModel):
         if self.size_scale is not None:
             return self.size_scale
         power = 1.5 if self.similarity == "squared_euclidean" else 0.5  # <f, g> / |g| grows as |f| does
-        return distances.size_scale(self.backbone.output_shape[-1], power)
+        return distances.size_scale(self._compared_size(), power)
+
+    def _compared_size(self):
+        """D, numbers per row of what is compared."""
+        return self.backbone.output_shape[-1]
 
     def _similarities(self, queries, keys):
         """c of every query and support image: [T, Q, D], [T, S, D] -> [T, Q, S]."""

@@ -237,6 +237,11 @@ class MetaNetwork(TaskwiseModel):
         }
         return {name: tf.TensorSpec(shape, self.compute_dtype) for name, shape in shapes.items()}
 
+    def frozen_when_built(self):
+        of_backbone = [layer.name for layer in self.backbone.layers if layer.weights and not layer.trainable]
+        names = ["key_head", *(["key_similarity"] if self.representation_loss == "verification" else [])]
+        return [*(f"{self.key_backbone.name}/{name}" for name in of_backbone), *names]
+
     def get_config(self):
         return {
             **super().get_config(),

@@ -56,10 +56,16 @@ def preset_metadata(name_or_folder):
     return _read(preset_folder(name_or_folder))["metadata"]
 
 
-def method_name(name_or_folder):
-    """The name of a preset's method, PrototypicalNetwork say."""
+def model_config(name_or_folder):
+    """The Keras config of a preset's model, as plain data. Raises ValueError unless it is of a method of the zoo."""
     serialized = _read(preset_folder(name_or_folder))["model"]
     _check_root(serialized)
+    return serialized
+
+
+def method_name(name_or_folder):
+    """The name of a preset's method, PrototypicalNetwork say."""
+    serialized = model_config(name_or_folder)
     return keras.saving.get_registered_object(serialized["registered_name"]).__name__
 
 
