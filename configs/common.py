@@ -171,8 +171,19 @@ def get_image_folder_config():
     config.fit_counts = True
     config.dataset = {
         "name": "image_folder",
-        "options": {"root": "", "image_size": 96, "channels": 3, "split": (0.5, 0.25, 0.25)},
-        "train_options": {},
+        # every option of zoo.datasets.image_folder.load, so that each can be set on the command line
+        "options": {
+            "root": "",
+            "image_size": 96,
+            "channels": 3,
+            "fit": "stretch",
+            "invert": False,
+            "on_error": "raise",
+            "split": (0.5, 0.25, 0.25),
+            "split_by": "classes",
+            "split_seed": 0,
+        },
+        "train_options": {"augmentation": {"crop_padding": 8, "flip": True, "color_jitter": 0.0}},
     }
     config.model.backbone = "keras_application"
     config.model.backbone_options = {

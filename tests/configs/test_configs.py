@@ -1,5 +1,6 @@
 """Every config builds its model and data, takes a training step and names what its docstring must."""
 
+import dataclasses
 import importlib
 import inspect
 import pathlib
@@ -76,6 +77,21 @@ def test_protocols_can_be_drawn_and_evaluated(name):
     for protocol in config["evaluation"]["protocols"].values():
         assert set(protocol) - {"within_groups"} == {"way", "shot", "query", "overrides"}
         assert set(protocol["overrides"]) <= set(model_options)
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name.endswith("_image_folder")])
+def test_configs_of_folders_have_every_option_with_its_default(name):
+    """A flag sets a field that is there, and nothing else. What `metazoa show` deals out is what these train on."""
+    dataset = importlib.import_module(f"configs.{name}").get_config().dataset.to_dict()
+    parameters = inspect.signature(zoo.datasets.image_folder.load).parameters
+    known = {option: parameter.default for option, parameter in parameters.items()}
+    assert set(dataset["options"]) == set(known) - {"subset", "distortions", "augmentation"}
+    of_config = ("root", "image_size", "channels")
+    for option, value in dataset["options"].items():
+        assert value == known[option] or option in of_config, option
+    augmentation = zoo.datasets.augmentation.Augmentation.from_options(dataset["train_options"]["augmentation"])
+    assert dataclasses.asdict(augmentation) == {"crop_padding": 8, "flip": True, "color_jitter": 0.0}
+    assert set(dataset["train_options"]["augmentation"]) == set(dataclasses.asdict(augmentation))
 
 
 def test_a_protocol_within_groups_is_drawn_so_and_recorded():

@@ -106,7 +106,7 @@ def test_split_is_disjoint_complete_and_seeded(tmp_path):
     names = [f"class{i:02d}" for i in range(10)]
     _write_classes(tmp_path, names)
     parts = {subset: image_folder.load(subset, tmp_path).names for subset in SUBSETS}
-    assert [len(parts[subset]) for subset in ("train", "validation", "test")] == [6, 2, 2]
+    assert [len(parts[subset]) for subset in ("train", "validation", "test")] == [5, 2, 3]
     assert sorted(parts["train"] + parts["validation"] + parts["test"]) == names
     assert parts["trainval"] == tuple(sorted(parts["train"] + parts["validation"]))
     assert parts["train"] == image_folder.load("train", tmp_path).names

@@ -28,7 +28,7 @@ def load(
     image_size=28,
     channels=1,
     invert=False,
-    split=(0.6, 0.2, 0.2),
+    split=(0.5, 0.25, 0.25),
     split_seed=0,
     distortions=False,
     on_error="raise",
