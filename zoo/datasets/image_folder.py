@@ -312,8 +312,8 @@ def _read(files, root, read, on_error, store):
             store.add(result)
     if broken and on_error == "raise":
         first, *others = broken.values()
-        rest = f" (and {counted(len(others), 'file')} more; `on_error` 'skip' leaves them out)" if others else ""
-        raise ValueError(f"{first}{rest}") from first
+        more = f"and {counted(len(others), 'file')} more; " if others else ""
+        raise ValueError(f"{first} ({more}`on_error` 'skip' leaves {'them' if others else 'it'} out)") from first
     if broken:
         warn_once(f"{root}: {counted(len(broken), 'file')} that cannot be read left out: {listed(broken)}")
     return rows
