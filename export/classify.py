@@ -52,7 +52,7 @@ def client_of_flags():
 
 def write_csv(path, queries, names, probabilities):
     """One line per query: file, predicted class, its probability, and the probability of every class."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:  # names may be any bytes
         writer = csv.writer(file)
         writer.writerow(["file", "prediction", "probability", *names])
         for query, row in zip(queries, probabilities):

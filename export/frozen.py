@@ -2,11 +2,13 @@
 
 import json
 import pathlib
+import re
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from commands.terminal import printable
 from export.graph_checks import append_rows, require
 from export.limits import MAX_IMAGE_PIXELS, Limits
 from export.padding import QUERY_ROWS, SUPPORT_ROWS
@@ -90,6 +92,10 @@ def _checked_support(model, images, labels, class_names):
     """The support set as one task. Raises ValueError where it does not fit the model or the names."""
     if not 2 <= len(class_names) <= model.way:
         raise ValueError(f"`class_names` must be 2 to {model.way} names. Received: {len(class_names)}")
+    # The name of a folder may be bytes that are no text, which Python keeps as surrogates.
+    unnamed = [name for name in class_names if not isinstance(name, str) or re.search("[\ud800-\udfff]", name)]
+    if unnamed:
+        raise ValueError(f"`class_names` must be text, which UTF-8 can hold. Received: {printable(unnamed[0])}")
     images, labels = tf.convert_to_tensor(images, tf.float32), tf.convert_to_tensor(labels, tf.int64)
     if labels.shape.rank != 1 or images.shape != (labels.shape[0], *model.input_shape):
         raise ValueError(

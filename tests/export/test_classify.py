@@ -1,5 +1,6 @@
 """Image files in, names out: from Python, from the binary, and the folders that both binaries read."""
 
+import os
 import re
 import sys
 import warnings
@@ -175,12 +176,13 @@ def test_queries_of_no_class_are_answered_with_a_warning(folder, images, tmp_pat
     """Folders that are no class had an accuracy of 0 %, images beside folders no answer, and their names reach the terminal."""
     image = next((images / "query").rglob("*.png")).read_bytes()
     (tmp_path / "unknown").mkdir()
-    for name in ("unknown/0.png", "beside\x1b[2J.png"):
+    for name in ("unknown/0.png", "beside\x1b[2J.png", os.fsdecode(b"\xff.png")):
         (tmp_path / name).write_bytes(image)
-    done = classify(folder, images / "support", tmp_path)
+    done = classify(folder, images / "support", tmp_path, f"--csv={tmp_path / 'answers.csv'}")
     assert done.returncode == 0, done.stderr
     assert "warning: folders of --query that are no class of --support have no accuracy: unknown" in done.stderr
-    assert "accuracy" not in done.stdout and len(done.stdout.splitlines()) == 2
+    assert "accuracy" not in done.stdout and len(done.stdout.splitlines()) == 3
+    assert b"/\xff.png,letter" in (tmp_path / "answers.csv").read_bytes()
     assert r"beside\x1b[2J.png" in done.stdout and "\x1b" not in done.stdout
     one = classify(folder, images / "support", tmp_path / "unknown" / "0.png")
     assert one.returncode == 0 and len(one.stdout.splitlines()) == 1 and "warning: " not in one.stderr

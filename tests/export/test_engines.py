@@ -13,6 +13,8 @@ from tests.descriptors import WAY, arrays
 
 METHODS = (
     "prototypical_network",
+    "simple_shot",
+    "baseline_plus_plus",
     "matching_network",
     "matching_network_fce",
     "siamese_network",

@@ -153,6 +153,11 @@ def test_names_and_labels_must_fit(tmp_path):
     x, _ = episode(num_tasks=1)
     with pytest.raises(ValueError, match=f"`class_names` must be 2 to {WAY} names. Received: 4"):
         freeze(model, x["support_x"][0], x["support_y"][0], [*NAMES, "delta"], tmp_path)
+    for name in ("\udcff", b"gamma"):
+        with pytest.raises(
+            ValueError, match="`class_names` must be text, which UTF-8 can hold. Received: ..*(udcff|gamma)"
+        ):
+            freeze(model, x["support_x"][0], x["support_y"][0], [*NAMES[:2], name], tmp_path)
     with pytest.raises(ValueError, match="`support_labels` must show every class from 0 to 1"):
         freeze(model, x["support_x"][0], x["support_y"][0], NAMES[:2], tmp_path)
     with pytest.raises(ValueError, match=r"`support_images` must be .S, 16, 16, 1., .* Received: shapes \(6, 256\)"):
