@@ -49,13 +49,13 @@ def main():
     with launcher.imports():
         from export import saved_model, verification
         from export.serving_files import docker_command
-        from export.way_and_ink import is_ink, load_with_way
+        from export.way_and_ink import dataset_of, is_ink, load_with_way
         from zoo.presets import preset_metadata
 
     try:
         model = load_with_way(source, _WAY.value)
         metadata = preset_metadata(source)
-        results = {"dataset": metadata.get("config", {}).get("dataset"), "results": metadata.get("results", [])}
+        results = {"dataset": dataset_of(metadata) or None, "results": metadata.get("results", [])}
         if model.transductive and _BATCHING.value:
             raise ValueError("--batching must be left out for a transductive model, whose queries cannot be padded")
         if _FORMAT.value == "litert":

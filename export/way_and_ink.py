@@ -24,6 +24,13 @@ def load_for_classes(source, num_classes):
     return load_with_way(source, max(2, num_classes) if variable else None)
 
 
+def dataset_of(metadata):
+    """The data set that a preset's metadata name: a dict with `name` and `options`, empty where they name none."""
+    config = metadata.get("config")
+    dataset = config.get("dataset") if isinstance(config, dict) else None
+    return dataset if isinstance(dataset, dict) else {}
+
+
 def is_ink(source):
     """Whether a model was trained on ink as 1, so that image files of dark ink on light paper must be inverted.
 
@@ -35,10 +42,10 @@ def is_ink(source):
     metadata = preset_metadata(source)
     if isinstance(metadata.get("ink"), bool):
         return metadata["ink"]
-    dataset = metadata.get("config", {}).get("dataset", {})
+    dataset = dataset_of(metadata)
     try:
         return datasets.is_ink(dataset.get("name"), dataset.get("options", {}))
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:  # also where the two are no name and no dict
         raise ValueError(
             f'{source}: model.json must say in its metadata whether the model was trained on ink as 1, "ink": true or false. '
             f"Received: ink={metadata.get('ink')!r} and data set {dataset.get('name')!r}"

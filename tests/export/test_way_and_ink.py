@@ -69,6 +69,18 @@ def test_a_run_of_which_nothing_is_known_is_named(run_folder):
         way_and_ink.is_ink(folder)
 
 
+@pytest.mark.parametrize(
+    "dataset", [None, [1], "glyphs", {"name": ["glyphs"]}, {"name": "image_folder", "options": None}]
+)
+def test_metadata_of_another_kind_are_a_value_error(run_folder, dataset):
+    """AttributeError and TypeError before; so was a config that is null."""
+    for config in ({"dataset": dataset}, dataset):
+        folder = run_folder(lambda metadata, c=config: (metadata.clear(), metadata.update(config=c)))
+        assert isinstance(way_and_ink.dataset_of(loader.preset_metadata(folder)), dict)
+        with pytest.raises(ValueError, match="must say in its metadata"):
+            way_and_ink.is_ink(folder)
+
+
 @pytest.mark.parametrize("binary", ["export.export_model", "export.freeze_model"])
 def test_the_weights_are_read_once(binary, tmp_path):
     write_folder(tmp_path / "support", np.random.default_rng(0).random((4, 28, 28, 1)), [0, 0, 1, 1])
