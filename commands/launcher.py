@@ -15,28 +15,31 @@ import warnings
 from absl import app, flags
 from absl import logging as absl_logging
 
+from commands import signals
 from commands.calling import in_own_words
 from commands.terminal import printable
 
-INTERRUPTED = 130  # exit status of a process that Ctrl-C ended, as shells have it
 _LOG_LEVEL, _QUIET = "TF_CPP_MIN_LOG_LEVEL", "3"
 _MAX_ERROR = 4000  # characters; some name every preset
 _HELP = {"--help": True, "-help": True, "-h": True, "-?": True, "--helpshort": True, "--helpfull": False}
 _LOUD_PACKAGES = r"(absl|google|h5py|keras|numpy|tensorflow|tensorflow_datasets)(\.|$)"
 
 
-def run(main, required=(), parse=None, interrupted="interrupted"):
+def run(main, required=(), parse=None, interrupted="interrupted", terminated=None):
     """Runs `main()` under absl, and ends the process.
 
     A ValueError, OSError or absl UsageError of `main`, and flags that are wrong, end it with one line, `error: ...`, and
-    status 1; Ctrl-C with one line and status 130. Help has status 0.
+    status 1; Ctrl-C with one line and status 130; a `signals.Resumable` with one line and status 75. Help has status 0.
 
     Args:
         main: function without arguments, which imports what is slow to import.
         required: names of flags without a default that must be given.
         parse: function from argv to the arguments that are no flags; absl's own when None.
         interrupted: what to say at Ctrl-C.
+        terminated: what to say at SIGTERM, which ends the process with status 75, and Ctrl-C too, wherever it stands. When
+            None, SIGTERM is left alone and Ctrl-C raises KeyboardInterrupt in `main`, for binaries with something to clean up.
     """
+    signals.end_at_once(signal.SIGINT, "interrupted")
     for argument in sys.argv[1:]:
         if argument in _HELP:
             binary = sys.modules["__main__"]
@@ -59,14 +62,23 @@ def run(main, required=(), parse=None, interrupted="interrupted"):
         try:
             if len(argv) > 1:
                 raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+            if terminated:
+                signals.end_at_once(signal.SIGINT, interrupted)
+                signals.end_at_once(signal.SIGTERM, terminated)
+            else:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
             main()
         except app.UsageError as error:
             sys.exit(f"error: {error} --help shows the flags")
         except (ValueError, OSError) as error:
             sys.exit(f"error: {printable(error, _MAX_ERROR)}")
+        except signals.Resumable as error:
+            signals.leave(str(error), signals.RESUMABLE)
         except KeyboardInterrupt as error:
             print(str(error) or interrupted, file=sys.stderr)
-            sys.exit(INTERRUPTED)
+            sys.exit(signals.INTERRUPTED)
+        finally:
+            signals.end_at_once(signal.SIGINT, interrupted)  # while Python and TensorFlow are torn down
 
     app.run(checked, flags_parser=parse_flags)
 
@@ -76,19 +88,11 @@ def imports():
     """Context for the imports of TensorFlow and what needs it: without their notices, and ended at once by Ctrl-C.
 
     TensorFlow writes to the descriptor of stderr while it is loaded, whatever the log level. What it wrote is shown where an
-    import fails. A KeyboardInterrupt out of the middle of an import comes back as any error of the half-made module.
+    import fails.
     """
-    before = signal.signal(signal.SIGINT, _exit_interrupted)
-    try:
+    with signals.ends_at_once(signal.SIGINT, "interrupted"):
         with contextlib.nullcontext() if _is_loud() else _held_stderr():
             yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _exit_interrupted(*_):
-    print("interrupted", file=sys.__stderr__, flush=True)
-    os._exit(INTERRUPTED)
 
 
 @contextlib.contextmanager

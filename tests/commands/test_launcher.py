@@ -1,5 +1,6 @@
 """How binaries start and end, as people see it: real processes, without the warm start of other tests."""
 
+import ast
 import os
 import pathlib
 import re
@@ -81,6 +82,52 @@ launcher.run(main, required=["count", "name"], interrupted="interrupted: again")
     done = run("-m", "binary", *arguments, path=tmp_path)
     assert done.returncode == {"error": 1, "warning": 0, "interrupted": 130}[message.partition(":")[0]]
     assert re.fullmatch(message, done.stderr.strip()) and not done.stdout
+
+
+@pytest.mark.parametrize("number, text, status", [("INT", "interrupted", 130), ("TERM", "terminated", 75)])
+def test_a_signal_ends_a_binary_in_one_line_wherever_it_stands(number, text, status, tmp_path):
+    """In its first imports, in `main`, where what catches everything does not catch it, and in what runs at exit."""
+    (tmp_path / "binary.py").write_text("""
+from commands import early
+import atexit, os, signal, sys
+def raise_signal():
+    try:
+        os.kill(os.getpid(), getattr(signal, "SIG" + os.environ["NUMBER"]))
+        for _ in range(10**8): pass
+    except BaseException:
+        pass
+place = os.environ["PLACE"]
+if place == "import": raise_signal()
+from commands import launcher
+if place == "exit": atexit.register(raise_signal)
+def main():
+    if place == "main": raise_signal()
+    print("done")
+launcher.run(main, interrupted="interrupted: in main", terminated="terminated: in main")
+""")
+    for place, line in (("import", text), ("main", f"{text}: in main"), ("exit", f"{text}: in main")):
+        environment = {**QUIET, "PYTHONPATH": str(tmp_path), "NUMBER": number, "PLACE": place}
+        done = subprocess.run([sys.executable, "-m", "binary"], capture_output=True, text=True, env=environment)
+        assert (done.returncode, done.stderr, done.stdout) == (status, f"{line}\n", "done\n" if place == "exit" else "")
+
+
+def test_a_run_that_can_be_continued_ends_with_a_status_of_its_own(tmp_path):
+    (tmp_path / "binary.py").write_text("""
+from commands import launcher, signals
+def main():
+    print("trained a little")
+    raise signals.Resumable("step 4 is saved")
+launcher.run(main)
+""")
+    done = run("-m", "binary", path=tmp_path)
+    assert (done.returncode, done.stderr, done.stdout) == (75, "step 4 is saved\n", "trained a little\n")
+
+
+@pytest.mark.parametrize("module", ["trainers.train", "trainers.pretrain", "trainers.evaluate"])
+def test_binaries_that_train_import_what_handles_signals_first(module):
+    source = pathlib.Path(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+    first = next(node for node in ast.parse(source).body if isinstance(node, (ast.Import, ast.ImportFrom)))
+    assert ast.unparse(first) == "from commands import early"
 
 
 def test_notices_of_an_import_are_shown_where_it_fails(capfd, monkeypatch):
