@@ -6,7 +6,7 @@ import contextvars
 import keras
 import tensorflow as tf
 
-from zoo.core import arguments
+from zoo.core import arguments, replica_statistics
 
 STATISTICS = ("running", "batch")
 
@@ -163,11 +163,13 @@ class BatchNorm(keras.layers.Layer):
     def _normalize(self, x, gamma, beta):
         """(outputs, mean, variance, number of values per channel) by the statistics of the batch."""
         count = tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
-        if _is_fusible(x) and not _WRITTEN_OUT.get():
+        shared = replica_statistics.is_shared()
+        if _is_fusible(x) and not _WRITTEN_OUT.get() and not shared:
             return *fused_batch_norm(x, gamma, beta, self.epsilon, _RECORDED.get() is not None), count
         axes = list(range(x.shape.rank - 1))
         mean = tf.reduce_mean(x, axes)
         variance = tf.reduce_mean(tf.square(x - mean), axes)
+        mean, variance, count = replica_statistics.combined(mean, variance, count)
         return gamma * (x - mean) * tf.math.rsqrt(variance + self.epsilon) + beta, mean, variance, count
 
     def compute_output_shape(self, input_shape):

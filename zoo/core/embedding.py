@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from zoo.core import episode, gradients
 from zoo.core.few_shot_model import FewShotModel, flatten_tasks, unflatten_tasks
+from zoo.core.replica_statistics import over_replicas
 
 
 class EmbeddingModel(FewShotModel):
@@ -14,6 +15,9 @@ class EmbeddingModel(FewShotModel):
     """
 
     has_embedding = True
+    # Whether BatchNorm takes the statistics of a training step over all replicas of tf.distribute, so that any number of them
+    # trains the same weights. False: each replica normalizes by its own tasks, without waiting for the others in each layer.
+    statistics_over_replicas = True
 
     def adapt_embeddings(self, embeddings, support_y, training=False):
         """`adapt` on embedded support rows: [T, S, ...], int64 [T, S] -> task state."""
@@ -29,11 +33,12 @@ class EmbeddingModel(FewShotModel):
         return y, logits, logits
 
     def compute_gradients(self, x, y, scale_loss=tf.identity):
-        with tf.GradientTape() as tape:
-            targets, outputs, logits = self.training_outputs(x, y)
-            loss = tf.reduce_mean(self.task_objective(targets, outputs))
-            scaled = scale_loss(loss)
-        return loss, logits, gradients.gradient(tape, scaled, self.trainable_variables)
+        with over_replicas(self.statistics_over_replicas):
+            with tf.GradientTape() as tape:
+                targets, outputs, logits = self.training_outputs(x, y)
+                loss = tf.reduce_mean(self.task_objective(targets, outputs))
+                scaled = scale_loss(loss)
+            return loss, logits, gradients.gradient(tape, scaled, self.trainable_variables)
 
     def embed(self, images, training=False):
         """Embeddings: [T, rows, *input_shape] -> [T, rows, ...], in float32 where the backbone computes in half precision."""

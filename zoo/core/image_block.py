@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import arguments
+from zoo.core import arguments, replica_statistics
 from zoo.core.batch_norm import BatchNorm
 
 
@@ -76,7 +76,8 @@ class ImageBlock(keras.layers.Layer):
         if self.norm.uses_averages(training):
             mean, variance = self.norm.averages(exact)
         else:
-            mean, variance, count = self._moments(tf.cast(x, exact), kernel)
+            moments = self._moments(tf.cast(x, exact), kernel)
+            mean, variance, count = replica_statistics.combined(*moments)
             self.norm.keep_statistics(mean, variance, count)
         gamma, beta = self.norm.scale_and_offset(exact)
         factor = gamma * tf.math.rsqrt(variance + self.norm.epsilon)
