@@ -5,20 +5,22 @@ import tempfile
 import time
 
 import keras
+import tensorflow as tf
 
-from trainers import builder, loop
+from trainers import builder
 from trainers.checks import check_kind, check_run
 from trainers.initial_weights import BACKBONE_FILE
+from trainers.trainer import Trainer
 from zoo.core.cosine_head import CosineHead
 from zoo.datasets.options import check_int
 
 HEADS = {"linear": keras.layers.Dense, "cosine": CosineHead}
 # Images that the mean of the training features is measured on: as far from that of all as a standard error of 1/80.
 _BASE_IMAGES = 6400
-_STEPS_PER_EXECUTION = 20  # steps in one compiled call of `fit`
+_STEPS_PER_EXECUTION = 20  # steps in one compiled call of `fit` on a GPU; on a CPU they would be seconds
 
 
-class Pretrainer(loop.Trainer):
+class Pretrainer(Trainer):
     """One run of `trainers.pretrain`: its steps are those of Keras' `fit` on a classifier, its validation is few-shot.
 
     The run's model is a method whose only trained weights are those of its backbone, such as `zoo.SimpleShot`. The classifier is
@@ -39,12 +41,18 @@ class Pretrainer(loop.Trainer):
             )
         self.model.compile()
         head = HEADS[part["head"]](self._train_tasks.num_classes, name="head")
-        self.classifier = keras.Model(backbone.input, head(backbone.output), name="classifier")
+        self.classifier = _Classifier(backbone.input, head(backbone.output), name="classifier")
+        options = {"synchronization": tf.VariableSynchronization.ON_READ, "aggregation": tf.VariableAggregation.SUM}
+        self._num_lost = tf.Variable(
+            0, dtype=tf.int64, trainable=False, **options
+        )  # steps since the loss is not finite
+        self.classifier.see_loss = lambda loss: self._num_lost.assign_add(tf.cast(~tf.math.is_finite(loss), tf.int64))
+        self._accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
         self.classifier.compile(
             optimizer=builder.build_optimizer(self.config["outer"]),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-            steps_per_execution=_STEPS_PER_EXECUTION,
+            metrics=[self._accuracy],
+            steps_per_execution=_STEPS_PER_EXECUTION if tf.config.list_logical_devices("GPU") else 1,
             jit_compile=False,  # XLA is no gain on CPU, see docs/performance.md
         )
         self.classifier.optimizer.build(self.classifier.trainable_variables)
@@ -54,20 +62,49 @@ class Pretrainer(loop.Trainer):
 
     @property
     def checkpointed(self):
-        return {**super().checkpointed, "classifier": self.classifier, "optimizer": self.classifier.optimizer}
+        sums = [variable.value for variable in self._fit_variables()]
+        return {
+            **super().checkpointed,
+            "classifier": self.classifier,
+            "optimizer": self.classifier.optimizer,
+            "sums": sums,
+        }
+
+    def _fit_variables(self):
+        """The sums behind the loss and the accuracy that `fit` reports."""
+        return [*self.classifier.metrics[0].variables, *self._accuracy.variables]
+
+    def prepare(self):
+        """Nothing: `fit` traces its step."""
 
     def train_until(self, stop):
-        """Trains up to step `stop`; the mean loss and accuracy of these steps, as a dict."""
+        """Trains up to step `stop`; the mean loss and accuracy of these steps, as a dict; None where it was stopped before."""
         start = time.perf_counter()
         batches = self._batches(self._train_tasks, "train", self.steps_done).take(stop - self.steps_done)
-        (loss,), (accuracy,) = map(
-            self.classifier.fit(batches, shuffle=False, verbose=0).history.get, ("loss", "accuracy")
-        )
-        self._step.assign(stop)
+        watch = _Watch(self._is_to_stop, self._fit_variables())
+        history = self.classifier.fit(batches, shuffle=False, verbose=0, callbacks=[watch]).history
+        self._step.assign(min(stop, self.steps_done + watch.num_steps))
         self._seconds.assign_add(time.perf_counter() - start)
+        if num_lost := self._count_lost():
+            self.lost_step = self.steps_done - num_lost + 1
+        if self.steps_done < stop and not self.lost_step:
+            return None
+        for variable in self._fit_variables():
+            variable.assign(tf.zeros_like(variable))
         rate = float(keras.ops.convert_to_numpy(self.classifier.optimizer.learning_rate))
-        logs = {"loss": loss, "accuracy": accuracy, "learning_rate": rate}
+        logs = {"loss": history["loss"][0], "accuracy": history["accuracy"][0], "learning_rate": rate}
         return {"step": stop, "seconds": float(self._seconds), **logs}
+
+    def _is_to_stop(self):
+        return self.stopping() or self._count_lost() > 0
+
+    def _count_lost(self):
+        return max(int(count) for count in self.strategy.experimental_local_results(self._num_lost))
+
+    def batch_of(self, step):
+        images, labels = next(iter(self._batches(self._train_tasks, "train", step - 1)))
+        seed = builder.stream_seed(self.config["seed"], "train")
+        return {"images": images.numpy(), "labels": labels.numpy()}, f"start={step - 1} of seed={seed}"
 
     def validate(self):
         if hasattr(self.model, "measure_base_mean"):
@@ -99,6 +136,35 @@ class Pretrainer(loop.Trainer):
         super().keep_weights(files)
         if files.writes:
             save_backbone(self.model.backbone, files.path)
+
+
+class _Classifier(keras.Model):
+    """A classifier that shows the mean loss so far to `see_loss` at each step, in the graph."""
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        self.see_loss(logs["loss"])
+        return logs
+
+
+class _Watch(keras.callbacks.Callback):
+    """Ends `fit` where a function says so; counts its steps. What its metrics have summed before goes on."""
+
+    num_steps = 0
+
+    def __init__(self, is_to_stop, sums):
+        super().__init__()
+        self._is_to_stop = is_to_stop
+        self._sums = [(variable, variable.numpy()) for variable in sums]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable, value in self._sums:
+            variable.assign(value)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.num_steps = batch + 1
+        if self._is_to_stop():
+            self.model.stop_training = True
 
 
 def save_backbone(backbone, folder):

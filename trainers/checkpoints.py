@@ -10,11 +10,12 @@ _FILE = re.compile(r"ckpt-(\d+)\.(index|data-\d+-of-\d+)")
 _KEPT = 2
 
 
-def restore_latest(checkpoint, folder, writes):
+def restore_latest(checkpoint, folder, writes, required=None):
     """Restores the latest checkpoint that can be read, by its files and not by the file `checkpoint` that lists them.
 
     Args:
         checkpoint: tf.train.Checkpoint.
+        required: tf.train.Checkpoint of what must be there, where older versions wrote less than `checkpoint`; all when None.
         folder: of the checkpoints; may be missing.
         writes: whether this process writes checkpoints; it then says which of them cannot be read.
 
@@ -43,7 +44,9 @@ def restore_latest(checkpoint, folder, writes):
         tf.compat.v1.train.update_checkpoint_state(str(folder), whole, listed, None, [time.time()] * len(listed), 0.0)
     if whole:
         try:
-            checkpoint.restore(whole).assert_existing_objects_matched()
+            (required or checkpoint).restore(whole).assert_existing_objects_matched().expect_partial()
+            if required:
+                checkpoint.restore(whole).expect_partial()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise ValueError(f"{whole} is not a checkpoint of this model: {error}") from error
     return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=_KEPT), whole

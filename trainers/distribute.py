@@ -5,6 +5,9 @@ import platform
 
 import tensorflow as tf
 
+from commands import signals
+from trainers import rendezvous
+
 STRATEGIES = ("none", "mirrored", "multi_worker")
 
 
@@ -25,7 +28,7 @@ def describe_machine():
     return f"{cores}, {' and '.join(gpus)}" if gpus else f"{cores}, no GPU"
 
 
-def make_strategy(name, num_virtual_cpus=0):
+def make_strategy(name, num_virtual_cpus=0, worker_timeout=300):
     """The strategy of that name.
 
     Args:
@@ -33,8 +36,11 @@ def make_strategy(name, num_virtual_cpus=0):
             synchronous training over all devices of the machines of TF_CONFIG.
         num_virtual_cpus: splits the CPU into so many devices first, to try "mirrored" on a machine without GPUs.
 
+        worker_timeout: seconds that a worker of "multi_worker" waits for the others.
+
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, or a TF_CONFIG that is none.
+        TimeoutError: where a worker has not come in time.
     """
     if name not in STRATEGIES:
         raise ValueError(f"`--strategy` must be one of {STRATEGIES}. Received: {name!r}")
@@ -45,7 +51,10 @@ def make_strategy(name, num_virtual_cpus=0):
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     if name == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        rendezvous.wait_for_cluster(worker_timeout)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        signals.keep_handlers()
+        return strategy
     return tf.distribute.get_strategy()
 
 
@@ -104,11 +113,23 @@ def worker_batches(make_dataset, num_tasks, start_step, context):
 
 
 def run_steps(strategy, step, iterator, num_steps):
-    """Runs `step(batch)` on every replica for `num_steps` global batches. For use inside a tf.function."""
+    """Runs `step(batch)` on every replica for `num_steps` global batches. For use inside a tf.function.
+
+    Args:
+        step: function from a batch to metrics, a dict with "loss", the mean loss so far.
+        iterator: of global batches.
+        num_steps: int32 scalar tensor.
+
+    Returns:
+        int32 scalar: number of the first step, from 0 on, after which the loss of a replica of this process was not finite; -1
+        where there is none.
+    """
     step = tf.autograph.experimental.do_not_convert(step)  # no step needs it, and converting takes seconds
 
-    def body(count):
-        strategy.run(step, args=(next(iterator),))
-        return (count + 1,)
+    def body(count, lost):
+        losses = strategy.experimental_local_results(strategy.run(step, args=(next(iterator),))["loss"])
+        finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses])
+        return count + 1, tf.where(finite | (lost >= 0), lost, count)
 
-    tf.while_loop(lambda count: count < num_steps, body, (tf.constant(0),), parallel_iterations=1)
+    start = tf.constant(0), tf.constant(-1)
+    return tf.while_loop(lambda count, _: count < num_steps, body, start, parallel_iterations=1)[1]

@@ -8,6 +8,9 @@ model.json, and episode.png. What --way, --shot or --query change, validation cl
 are written to ad_hoc_evaluation.json instead.
 """
 
+from commands import early  # noqa: F401  Ctrl-C during the other imports says one line
+
+# isort: split
 from absl import flags
 
 from commands import launcher, sources
@@ -69,4 +72,4 @@ def main():
 
 
 if __name__ == "__main__":
-    launcher.run(main)
+    launcher.run(main, terminated="terminated")

@@ -9,28 +9,21 @@ Why not `fit` and its callbacks, which work for every method on one machine:
 """
 
 import contextlib
-import math
-import time
 
-import keras
 import tensorflow as tf
 import tqdm
 
 import zoo
+from commands import signals
 from publishing.results import format_result
-from trainers import builder, class_record
-from trainers.checks import check_run
-from trainers.distribute import describe_machine, distribute_episodes, is_chief, run_steps
-from trainers.fitting import fit_counts
+from trainers import builder, class_record, divergence, workers
+from trainers.distribute import describe_machine, is_chief
+from trainers.errors import DivergenceError, TrainingError
 from trainers.initial_weights import load_initial_weights
 from trainers.learning_curve import plot_learning_curve
 from trainers.other_layers import other_layers
+from trainers.trainer import Trainer
 from trainers.workdir import Workdir
-from zoo.core.metrics import lower_is_better
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the workdir is as its last checkpoint left it."""
 
 
 def train(config, workdir, strategy, command="", make_trainer=None):
@@ -45,10 +38,13 @@ def train(config, workdir, strategy, command="", make_trainer=None):
 
     Raises:
         ValueError: for a config that cannot be built or started from what it names, or a workdir that cannot be used.
-        TrainingError: when the loss is no longer finite, or the episodes break the model's contract.
+        TrainingError: when the episodes break the model's contract, or the disk is full.
+        DivergenceError: when the loss is no longer finite, or the run has learned nothing in the end.
+        Resumable: after SIGTERM, where the process handles it (`commands.signals`); what was trained is saved.
     """
     files = Workdir(workdir, config, writes=is_chief(strategy))
-    with files.locked():
+    with files.locked(), workers.lost_workers(strategy):
+        workers.check_shared(strategy, files.path, files.writes)
         trainer = (make_trainer or Trainer)(config, strategy)
         manager = files.checkpointer(**trainer.checkpointed)
         if trainer.steps_done or files.has_weights:
@@ -68,37 +64,92 @@ def train(config, workdir, strategy, command="", make_trainer=None):
 
 def _run_to_the_end(files, trainer, manager, config):
     """Trains, validates, and writes what came of it, until all steps are done."""
-    num_steps = config["outer"]["num_steps"]
+    num_steps, every = config["outer"]["num_steps"], config["validation"]["every"]
     progress = tqdm.tqdm(
         total=num_steps, initial=trainer.steps_done, unit="step", disable=not files.writes, mininterval=1.0
     )
-    with progress, files.event_writer():
+    recorded = trainer.take_up(files.records())
+    if trainer.steps_done < num_steps:
+        trainer.prepare()  # traces, before SIGTERM waits for a step
+    with progress, files.event_writer(), signals.termination_noted() as trainer.stop_asked:
+        if trainer.steps_done and _is_due(every, trainer.steps_done, num_steps) and "validation_loss" not in recorded:
+            _validate(files, trainer, manager, progress)  # SIGTERM came before it had ended
         while trainer.steps_done < num_steps:
-            logs = trainer.train_until(_next_stop(config, trainer.steps_done))
-            if not math.isfinite(logs["loss"]):
-                raise TrainingError(
-                    f"The loss must stay finite. Received: {logs['loss']} before step {logs['step']}. The last checkpoint "
-                    f"is {manager.latest_checkpoint}; try a lower --config.outer.learning_rate with a new --workdir"
-                )
-            with _writing(files, manager):
-                files.record(logs)
-            progress.set_postfix({name: f"{logs[name]:.4f}" for name in ("loss", trainer.metric)}, refresh=False)
-            progress.update(logs["step"] - progress.n)
-            if _is_due(config["validation"]["every"], trainer.steps_done, num_steps):
-                logs = trainer.validate()
-                best = trainer.is_best(logs)
-                with _writing(files, manager):
-                    files.record(logs)
-                    if best:
-                        trainer.keep_weights(files)
-                if files.writes:
-                    progress.write(_validation_line(logs, trainer.metric, best))
-            if _is_due(config["checkpoint_every"], trainer.steps_done, num_steps) and files.writes:
-                with _writing(files, manager):
-                    tf.summary.flush()  # no step before a checkpoint is written again: its events must be there
-                    manager.save(checkpoint_number=trainer.steps_done)
+            _train(files, trainer, manager, progress, _next_stop(config, trainer.steps_done))
+            if trainer.stopping():
+                saved = _saved(files, trainer, manager)
+                trainer.meet()
+                raise signals.Resumable(f"terminated: {saved}")
+            if _is_due(every, trainer.steps_done, num_steps):
+                _validate(files, trainer, manager, progress)
+            if _is_due(config["checkpoint_every"], trainer.steps_done, num_steps):
+                _save(files, trainer, manager)
     if files.writes:
         plot_learning_curve(files.path, trainer.metric)
+    if reason := trainer.nothing_learned():
+        raise DivergenceError(
+            f"The run has learned nothing: {reason}. Its weights are in {files.path}; try another --config.outer.learning_rate "
+            "with a new --workdir"
+        )
+
+
+def _train(files, trainer, manager, progress, stop):
+    """Trains to step `stop`, or to where SIGTERM was noticed, and records what was trained."""
+    logs = trainer.train_until(stop)
+    if logs is None:
+        return
+    trainer.last.update(logs)
+    if trainer.lost_step:
+        raise DivergenceError(_lost(files, trainer, manager))
+    with _writing(files, manager):
+        files.record(logs)
+    progress.set_postfix({name: f"{logs[name]:.4f}" for name in ("loss", trainer.metric)}, refresh=False)
+    progress.update(logs["step"] - progress.n)
+
+
+def _validate(files, trainer, manager, progress):
+    """Validates, and keeps the weights if they are the best so far.
+
+    The record comes last: a process that ends before it validates this step again.
+    """
+    with signals.termination_ends(f"terminated: {_saved(files, trainer, manager)}"):
+        logs = trainer.validate()
+    trainer.last.update(logs)
+    best = trainer.is_best(logs)
+    with _writing(files, manager):
+        if best:
+            trainer.keep_weights(files)
+        files.record(logs)
+    if files.writes:
+        progress.write(_validation_line(logs, trainer.metric, best))
+
+
+def _lost(files, trainer, manager):
+    """Saves the batch of the step whose loss was not finite; what to say of it."""
+    step = trainer.lost_step
+    arrays, source = trainer.batch_of(step)
+    there = ""
+    if files.writes:
+        with _writing(files, manager):
+            there = f", {divergence.save_batch(files.path, step, arrays)}"
+    trainer.meet()
+    return (
+        f"The loss must stay finite. Received: {trainer.last['loss']} at step {step:,} by the batch {source}{there}. The last checkpoint is "
+        f"{manager.latest_checkpoint}; try a lower --config.outer.learning_rate with a new --workdir"
+    )
+
+
+def _saved(files, trainer, manager):
+    """Saves a checkpoint, and says so."""
+    _save(files, trainer, manager)
+    return f"step {trainer.steps_done:,} is saved, and the same command continues from there"
+
+
+def _save(files, trainer, manager):
+    if files.writes:
+        with _writing(files, manager):
+            tf.summary.flush()  # no step before a checkpoint is written again: its events must be there
+            manager.save(checkpoint_number=trainer.steps_done)
 
 
 @contextlib.contextmanager
@@ -177,106 +228,3 @@ def _next_stop(config, step):
 
 def _is_due(every, step, num_steps):
     return step % every == 0 or step == num_steps
-
-
-class Trainer:
-    """Model, optimizer, episodes and compiled steps of one run."""
-
-    def __init__(self, config, strategy):
-        tasks = {subset: builder.build_tasks(config["dataset"], subset) for subset in builder.SUBSETS}
-        self.config, self.fitted = fit_counts(config, tasks)
-        self.strategy = strategy
-        self.class_names = class_record.names_by_subset(tasks)
-        self._train_tasks, self._validation_tasks = tasks["train"], tasks["validation"]
-        with strategy.scope():
-            self.model = builder.build_model(config)
-            self._compile()
-        self.metric = self.model.episode_metric.name
-        self._check(tasks)
-        self._step = tf.Variable(0, dtype=tf.int64)
-        self._best = tf.Variable(float("nan"))
-        self._seconds = tf.Variable(0.0, dtype=tf.float64)
-        self._train_iterator = None
-        self._run = {
-            step: tf.function(
-                lambda iterator, num_steps, step=step: run_steps(strategy, step, iterator, num_steps), autograph=False
-            )
-            for step in (self.model.train_step, self.model.test_step)
-        }
-
-    def _compile(self):
-        """Gives the model what it trains with; called in the strategy's scope."""
-        self.model.compile(optimizer=builder.build_optimizer(self.config["outer"]))
-        self.model.optimizer.build(self.model.trainable_variables)
-
-    def _check(self, tasks):
-        """Raises ValueError where config, model and {subset: tasks} do not fit each other."""
-        check_run(self.config, self.model, tasks)
-
-    @property
-    def checkpointed(self):
-        """What a checkpoint holds."""
-        return {
-            "model": self.model,
-            "optimizer": self.model.optimizer,
-            "step": self._step,
-            "best": self._best,
-            "seconds": self._seconds,
-        }
-
-    @property
-    def steps_done(self):
-        return int(self._step)
-
-    def train_until(self, stop):
-        """Trains up to step `stop`; the mean loss and metric of these steps, as a dict."""
-        start = time.perf_counter()
-        if self._train_iterator is None:
-            self._train_iterator = self._iterator(self._train_tasks, "train", self.steps_done)
-        logs = self._run_steps(self.model.train_step, self._train_iterator, stop - self.steps_done)
-        self._step.assign(stop)
-        self._seconds.assign_add(time.perf_counter() - start)
-        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        return {"step": stop, "seconds": float(self._seconds), **logs}
-
-    def validate(self):
-        """Loss and metric on the validation episodes, the same at each call."""
-        start, part = time.perf_counter(), self.config["validation"]
-        iterator = self._iterator(self._validation_tasks, "validation", 0)
-        logs = self._run_steps(self.model.test_step, iterator, part["episodes"] // part["tasks"])
-        self._seconds.assign_add(time.perf_counter() - start)
-        return {"step": self.steps_done, "seconds": float(self._seconds)} | {
-            f"validation_{name}": value for name, value in logs.items()
-        }
-
-    def is_best(self, logs):
-        """Whether this validation is the best so far; remembers it if so."""
-        value, best = logs[f"validation_{self.metric}"], float(self._best)
-        better = math.isnan(best) or (value < best if lower_is_better(self.metric) else value > best)
-        if better:
-            self._best.assign(value)
-        return better
-
-    def keep_weights(self, files):
-        """Writes what a run is for, the best so far, into its `Workdir`."""
-        files.keep_weights(self.model)
-
-    def _run_steps(self, step, iterator, num_steps):
-        for metric in self.model.metrics:
-            metric.reset_state()
-        try:
-            self._run[step](iterator, tf.constant(num_steps))
-        except tf.errors.InvalidArgumentError as error:
-            # A failed assertion: its message stands in brackets, the rest is the address in the graph.
-            raise TrainingError(
-                error.message.partition("assertion failed: ")[2].split("\n")[0] or error.message
-            ) from error
-        return {name: float(value) for name, value in self.model.get_metrics_result().items()}
-
-    def _iterator(self, tasks, stream, start_step):
-        part, seed = self.config[stream], builder.stream_seed(self.config["seed"], stream)
-
-        def make_dataset(num_tasks, start, shard):
-            return builder.episodes(tasks, part, seed, num_tasks, start=start, shard=shard)
-
-        return distribute_episodes(self.strategy, make_dataset, part["tasks"], start_step)

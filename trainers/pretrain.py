@@ -6,6 +6,9 @@ The folder is a training run like others, of a method that needs no more than su
 read it. Beside its weights it has backbone.weights.h5, which other configs start from: `--config.model.backbone_weights=DIR`.
 """
 
+from commands import early  # noqa: F401  Ctrl-C during the other imports says one line
+
+# isort: split
 import pathlib
 import sys
 
@@ -37,7 +40,8 @@ def main():
         command = repeating_command("trainers.pretrain")
         loop.train(config, _WORKDIR.value, strategy, command, base_classifier.Pretrainer)
     except loop.TrainingError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.status)
     print(f"trained: {pathlib.Path(_WORKDIR.value, initial_weights.BACKBONE_FILE)}")
     print(f"next: {calling.command_line('trainers.evaluate', f'--workdir={_WORKDIR.value}')}")
 
@@ -48,4 +52,5 @@ if __name__ == "__main__":
         required=["config", "workdir"],
         parse=parse_flags,
         interrupted="interrupted: the same command continues from the last checkpoint",
+        terminated="terminated: the same command continues from the last checkpoint",
     )

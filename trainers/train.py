@@ -3,6 +3,9 @@
 python -m trainers.train --config=configs/NAME.py --workdir=DIR [--config.outer.learning_rate=...]
 """
 
+from commands import early  # noqa: F401  Ctrl-C during the other imports says one line
+
+# isort: split
 import sys
 
 from absl import flags
@@ -19,6 +22,9 @@ _STRATEGY = flags.DEFINE_enum("strategy", "none", ("none", "mirrored", "multi_wo
 _VIRTUAL_CPUS = flags.DEFINE_integer(
     "num_virtual_cpus", 0, "Split the CPU into so many devices, to try --strategy=mirrored."
 )
+_WORKER_TIMEOUT = flags.DEFINE_integer(
+    "worker_timeout", 300, "Seconds that a worker of --strategy=multi_worker waits for the others to start.", 1
+)
 
 
 def main():
@@ -30,10 +36,11 @@ def main():
     checks.check_kind(config, "trainers.train")
     try:
         distribute.configure_threads(builder.method_class(config))
-        strategy = distribute.make_strategy(_STRATEGY.value, _VIRTUAL_CPUS.value)
+        strategy = distribute.make_strategy(_STRATEGY.value, _VIRTUAL_CPUS.value, _WORKER_TIMEOUT.value)
         loop.train(config, _WORKDIR.value, strategy, repeating_command("trainers.train"))
     except loop.TrainingError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.status)
     print(f"trained: {_WORKDIR.value}")
     print(f"next: {calling.command_line('trainers.evaluate', f'--workdir={_WORKDIR.value}')}")
 
@@ -44,4 +51,5 @@ if __name__ == "__main__":
         required=["config", "workdir"],
         parse=parse_flags,
         interrupted="interrupted: the same command continues from the last checkpoint",
+        terminated="terminated: the same command continues from the last checkpoint",
     )

@@ -112,12 +112,17 @@ class Workdir:
         """Removes what a killed process left half written."""
         for path in [*self.path.glob(".weights-*"), *self.path.glob("checkpoints/ckpt-*_temp")]:
             shutil.rmtree(path, ignore_errors=True)
-        for path in [*self.path.glob("*.tmp"), *self.path.glob("tensorboard/*.tmp")]:
+        for path in [*self.path.glob("*.tmp"), *self.path.glob("tensorboard/*.tmp"), *self.path.glob(".shared-*")]:
             path.unlink(missing_ok=True)
 
-    def checkpointer(self, **objects):
-        """A tf.train.CheckpointManager of these objects, restored to the latest checkpoint that can be read, if any."""
-        return restore_latest(tf.train.Checkpoint(**objects), self.path / "checkpoints", self.writes)[0]
+    def checkpointer(self, sums, **objects):
+        """A tf.train.CheckpointManager of these objects, restored to the latest checkpoint that can be read, if any.
+
+        `sums` is a list of variables that checkpoints of older versions lack.
+        """
+        required = tf.train.Checkpoint(**objects)
+        whole = tf.train.Checkpoint(sums=sums, **objects)
+        return restore_latest(whole, self.path / "checkpoints", self.writes, required)[0]
 
     def event_writer(self):
         """Context in which `record` also writes TensorBoard events."""
@@ -143,6 +148,10 @@ class Workdir:
             kept = [record for record in read_metrics(self.path) if record["step"] <= step]
             write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
         keep_events_until(self.path / "tensorboard", step)
+
+    def records(self):
+        """The records so far, see `read_metrics`."""
+        return read_metrics(self.path)
 
     def metadata(self):
         """The metadata of model.json; None where it is missing or broken."""

@@ -1,5 +1,7 @@
 """Training runs of seconds, in this process, on small classes made here."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ import tensorflow as tf
 import zoo
 from configs import common
 from trainers import builder, loop
+from trainers.base_classifier import Pretrainer
 from zoo.datasets.sampler import ImageClasses
 
 
@@ -49,10 +52,25 @@ def train(config, folder, strategy=None, command="the command"):
     loop.train(config, str(folder), strategy or tf.distribute.get_strategy(), command)
 
 
+def pretraining_config(**outer):
+    """Twelve steps of ten images of the 80 of `small_classes`, as plain data."""
+    config = common.get_pretraining_mini_imagenet_config()
+    small = make_config(**outer)
+    for name in ("dataset", "validation", "evaluation", "log_every", "checkpoint_every"):
+        config[name] = small[name]
+    config.train.batch = 10
+    config.model.backbone_options = {"input_shape": (16, 16, 1), "filters": 4}
+    config.outer.update({"num_steps": 12, **outer})
+    return builder.to_dict(config)
+
+
+def pretrain(config, folder):
+    """`trainers.pretrain` on one device."""
+    loop.train(config, str(folder), tf.distribute.get_strategy(), "the command", Pretrainer)
+
+
 def final_weights(folder):
-    """All variables of the latest checkpoint of a run but its clock, by name."""
+    """All variables of the latest checkpoint of a run but its clock and the number of its checkpoints, by name."""
     reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(folder / "checkpoints")))
-    names = [
-        name for name in reader.get_variable_to_shape_map() if "seconds" not in name and "OBJECT_GRAPH" not in name
-    ]
-    return {name: reader.get_tensor(name) for name in names}
+    others = re.compile("seconds|save_counter|OBJECT_GRAPH")
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if not others.search(name)}

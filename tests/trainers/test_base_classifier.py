@@ -4,31 +4,19 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import zoo
-from configs import common
-from tests.trainers.small_runs import final_weights, make_config, small_classes, train  # noqa: F401
-from trainers import builder, checks, loop, protocols
+from tests.trainers.small_runs import (
+    final_weights,
+    make_config,
+    pretrain,
+    pretraining_config,
+    small_classes,  # noqa: F401
+)
+from trainers import builder, checks, protocols
 from trainers.base_classifier import Pretrainer
 from trainers.initial_weights import load_backbone
 from trainers.workdir import read_metrics
-
-
-def pretraining_config(**outer):
-    """Twelve steps of ten images of the 80 of `small_classes`, as plain data."""
-    config = common.get_pretraining_mini_imagenet_config()
-    small = make_config(**outer)
-    for name in ("dataset", "validation", "evaluation", "log_every", "checkpoint_every"):
-        config[name] = small[name]
-    config.train.batch = 10
-    config.model.backbone_options = {"input_shape": (16, 16, 1), "filters": 4}
-    config.outer.update({"num_steps": 12, **outer})
-    return builder.to_dict(config)
-
-
-def pretrain(config, folder):
-    loop.train(config, str(folder), tf.distribute.get_strategy(), "the command", Pretrainer)
 
 
 @pytest.mark.slow

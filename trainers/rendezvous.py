@@ -1,0 +1,94 @@
+"""The workers of a distributed run wait for each other here, before TensorFlow does it.
+
+TensorFlow connects the workers of TF_CONFIG in C++, for minutes in which no line is printed and no signal gets through.
+"""
+
+import json
+import os
+import socket
+import time
+
+_EVERY = 10.0  # seconds between two lines
+_PAUSE = 0.2  # seconds between two tries
+_TRY = 2.0  # seconds that one takes at most
+
+
+def read_cluster(text):
+    """(addresses "host:port" of all workers, the chief first; place of this process among them) of a TF_CONFIG.
+
+    Raises:
+        ValueError: for another text.
+    """
+    try:
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        tasks = [(kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, ())))]
+        addresses = [cluster[kind][index] for kind, index in tasks]
+        for address in addresses:
+            int(address.rpartition(":")[2])
+        return addresses, tasks.index((task["type"], int(task["index"])))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            'TF_CONFIG must be JSON like {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}. '
+            f"Received: {text}"
+        ) from error
+
+
+def wait_for_workers(addresses, place, seconds):
+    """Returns when every other worker listens at its address, as this one does meanwhile.
+
+    Prints a line every ten seconds that says for whom it waits.
+
+    Args:
+        addresses: "host:port" of all workers.
+        place: of this process among them.
+        seconds: to wait at most.
+
+    Raises:
+        ValueError: where the port of this process is taken.
+        TimeoutError: where a worker has not come in time.
+    """
+    missing = {number: address for number, address in enumerate(addresses) if number != place}
+    start, said = time.monotonic(), 0.0
+    with _listening(addresses[place]):
+        while missing:
+            for number, address in list(missing.items()):
+                if _is_there(address):
+                    del missing[number]
+            waited = time.monotonic() - start
+            names = ", ".join(f"{number} at {address}" for number, address in missing.items())
+            if missing and waited > seconds:
+                raise TimeoutError(
+                    f"Every worker of TF_CONFIG must start within {seconds} seconds (--worker_timeout). Missing: worker {names}"
+                )
+            if missing and waited >= said + _EVERY:
+                said = waited
+                print(f"waiting for worker {names}: {waited:.0f} of at most {seconds} seconds", flush=True)
+            if missing:
+                time.sleep(_PAUSE)
+
+
+def wait_for_cluster(seconds):
+    """`wait_for_workers` of the environment's TF_CONFIG; nothing where there is none."""
+    if text := os.environ.get("TF_CONFIG"):
+        addresses, place = read_cluster(text)
+        wait_for_workers(addresses, place, seconds)
+
+
+def _listening(address):
+    port = int(address.rpartition(":")[2])
+    try:
+        return socket.create_server(("", port), backlog=128)
+    except OSError as error:
+        raise ValueError(
+            f"The port of this worker in TF_CONFIG must be free. Received: {address}, {error.strerror}"
+        ) from error
+
+
+def _is_there(address):
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_TRY).close()
+    except OSError:
+        return False
+    return True
