@@ -12,6 +12,7 @@ from trainers.checks import check_kind, check_run
 from trainers.initial_weights import BACKBONE_FILE
 from trainers.trainer import Trainer
 from zoo.core.cosine_head import CosineHead
+from zoo.core.replica_statistics import over_replicas
 from zoo.datasets.options import check_int
 
 HEADS = {"linear": keras.layers.Dense, "cosine": CosineHead}
@@ -62,16 +63,9 @@ class Pretrainer(Trainer):
 
     @property
     def checkpointed(self):
-        sums = [variable.value for variable in self._fit_variables()]
-        return {
-            **super().checkpointed,
-            "classifier": self.classifier,
-            "optimizer": self.classifier.optimizer,
-            "sums": sums,
-        }
+        return {**super().checkpointed, "classifier": self.classifier, "optimizer": self.classifier.optimizer}
 
-    def _fit_variables(self):
-        """The sums behind the loss and the accuracy that `fit` reports."""
+    def _sums(self):
         return [*self.classifier.metrics[0].variables, *self._accuracy.variables]
 
     def prepare(self):
@@ -81,7 +75,7 @@ class Pretrainer(Trainer):
         """Trains up to step `stop`; the mean loss and accuracy of these steps, as a dict; None where it was stopped before."""
         start = time.perf_counter()
         batches = self._batches(self._train_tasks, "train", self.steps_done).take(stop - self.steps_done)
-        watch = _Watch(self._is_to_stop, self._fit_variables())
+        watch = _Watch(self._is_to_stop, self._sums())
         history = self.classifier.fit(batches, shuffle=False, verbose=0, callbacks=[watch]).history
         self._step.assign(min(stop, self.steps_done + watch.num_steps))
         self._seconds.assign_add(time.perf_counter() - start)
@@ -89,7 +83,7 @@ class Pretrainer(Trainer):
             self.lost_step = self.steps_done - num_lost + 1
         if self.steps_done < stop and not self.lost_step:
             return None
-        for variable in self._fit_variables():
+        for variable in self._sums():
             variable.assign(tf.zeros_like(variable))
         rate = float(keras.ops.convert_to_numpy(self.classifier.optimizer.learning_rate))
         logs = {"loss": history["loss"][0], "accuracy": history["accuracy"][0], "learning_rate": rate}
@@ -139,10 +133,11 @@ class Pretrainer(Trainer):
 
 
 class _Classifier(keras.Model):
-    """A classifier that shows the mean loss so far to `see_loss` at each step, in the graph."""
+    """A classifier that shows the mean loss so far to `see_loss` at each step, in the graph; BatchNorm sees all replicas."""
 
     def train_step(self, data):
-        logs = super().train_step(data)
+        with over_replicas():
+            logs = super().train_step(data)
         self.see_loss(logs["loss"])
         return logs
 

@@ -77,6 +77,7 @@ def _run_to_the_end(files, trainer, manager, config):
         while trainer.steps_done < num_steps:
             _train(files, trainer, manager, progress, _next_stop(config, trainer.steps_done))
             if trainer.stopping():
+                trainer.hold_sums()
                 saved = _saved(files, trainer, manager)
                 trainer.meet()
                 raise signals.Resumable(f"terminated: {saved}")

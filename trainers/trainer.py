@@ -41,6 +41,7 @@ class Trainer:
         }
         self._pace = dict.fromkeys(self._run, 1)
         self._stopping = False
+        self._held = [tf.Variable(tf.zeros(variable.shape, variable.dtype)) for variable in self._sums()]
         self.lost_step = None  # number, from 1 on, of the step whose loss was not finite
         self.last = {}  # the last value of everything that is recorded
 
@@ -62,12 +63,20 @@ class Trainer:
             "step": self._step,
             "best": self._best,
             "seconds": self._seconds,
-            "sums": [variable.value for variable in self._metric_variables()],
+            "sums": self._held,
         }
 
-    def _metric_variables(self):
-        """The sums behind the metrics since the last record: a checkpoint may lie between two records."""
+    def _sums(self):
+        """The variables behind the metrics of training."""
         return [variable for metric in self.model.metrics for variable in metric.variables]
+
+    def hold_sums(self):
+        """Puts the sums since the last record into what a checkpoint holds; 0 at a record.
+
+        Not the variables themselves: to read what is spread over processes, all of them must take part.
+        """
+        for held, variable in zip(self._held, self._sums()):
+            held.assign(tf.convert_to_tensor(variable.value))
 
     @property
     def steps_done(self):
@@ -96,8 +105,9 @@ class Trainer:
                 (min if lower_is_better(self.metric) else max)(r[f"validation_{self.metric}"] for r in validated)
             )
         recorded = {name for record in records if record["step"] == self.steps_done for name in record}
-        if "loss" in recorded:
-            self._reset_metrics()  # else a checkpoint within an interval of the log has its sums
+        for held, variable in zip(self._held, self._sums()):
+            variable.assign(tf.convert_to_tensor(held))
+            held.assign(tf.zeros_like(held))
         return recorded
 
     def prepare(self):
@@ -194,8 +204,8 @@ class Trainer:
             ) from error
 
     def _reset_metrics(self):
-        for variable in self._metric_variables():
-            variable.assign(tf.zeros_like(variable))
+        for metric in self.model.metrics:
+            metric.reset_state()
 
     def _take_metrics(self):
         """The results of the metrics, which begin anew."""

@@ -79,7 +79,8 @@ def _gatherer(strategy):
     @tf.function(autograph=False)
     def gather_rows(rows):
         def of_replica():
-            return tf.distribute.get_replica_context().all_gather(rows, axis=0)
+            own = tf.identity(rows)  # on the device of the replica, which the collective is placed by
+            return tf.distribute.get_replica_context().all_gather(own, axis=0)
 
         return strategy.experimental_local_results(strategy.run(of_replica))[0]
 

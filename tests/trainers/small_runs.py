@@ -64,9 +64,9 @@ def pretraining_config(**outer):
     return builder.to_dict(config)
 
 
-def pretrain(config, folder):
-    """`trainers.pretrain` on one device."""
-    loop.train(config, str(folder), tf.distribute.get_strategy(), "the command", Pretrainer)
+def pretrain(config, folder, strategy=None):
+    """`trainers.pretrain`, on one device where no strategy is given."""
+    loop.train(config, str(folder), strategy or tf.distribute.get_strategy(), "the command", Pretrainer)
 
 
 def final_weights(folder):

@@ -45,6 +45,16 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
         np.testing.assert_array_equal(killed[name], value, err_msg=name)
 
 
+@pytest.mark.slow
+def test_two_replicas_pretrain_the_weights_of_one(tmp_path, mirrored):
+    config = pretraining_config(learning_rate=0.02, optimizer="sgd", optimizer_options={}, num_steps=4)
+    pretrain(config, tmp_path / "one")
+    pretrain(config, tmp_path / "two", mirrored)
+    one, two = (zoo.from_preset(tmp_path / name).get_weights() for name in ("one", "two"))
+    for value, same in zip(one, two, strict=True):
+        np.testing.assert_allclose(same, value, rtol=1e-4, atol=1e-5)
+
+
 def test_a_run_is_a_model_with_the_mean_of_its_training_classes(tmp_path):
     config = pretraining_config(learning_rate=0.02)
     pretrain(config, tmp_path / "straight")
