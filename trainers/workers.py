@@ -26,7 +26,8 @@ def gather(strategy, values):
     """
     if num_processes(strategy) == 1:
         return np.array([values], np.int64)
-    return _gatherer(strategy)(tf.constant([values], tf.int64)).numpy()
+    rows = _gatherer(strategy)(tf.constant([values], tf.int64)).numpy()  # one per replica, those of a process together
+    return rows.reshape(num_processes(strategy), -1, len(values))[:, 0]
 
 
 def check_shared(strategy, folder, writes):
@@ -74,7 +75,7 @@ def _shared_file(folder, number):
 
 @functools.lru_cache(maxsize=1)
 def _gatherer(strategy):
-    """The compiled function [1, n] -> [processes, n]."""
+    """The compiled function [1, n] -> [replicas, n]."""
 
     @tf.function(autograph=False)
     def gather_rows(rows):
