@@ -71,8 +71,9 @@ def _run_to_the_end(files, trainer, manager, config):
     recorded = trainer.take_up(files.records())
     if trainer.steps_done < num_steps:
         trainer.prepare()  # traces, before SIGTERM waits for a step
+    missing = trainer.steps_done and _is_due(every, trainer.steps_done, num_steps) and "validation_loss" not in recorded
     with progress, files.event_writer(), signals.termination_noted() as trainer.stop_asked:
-        if trainer.steps_done and _is_due(every, trainer.steps_done, num_steps) and "validation_loss" not in recorded:
+        if workers.gather(trainer.strategy, [missing and files.writes]).any():  # one reads what it has written
             _validate(files, trainer, manager, progress)  # SIGTERM came before it had ended
         while trainer.steps_done < num_steps:
             _train(files, trainer, manager, progress, _next_stop(config, trainer.steps_done))

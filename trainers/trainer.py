@@ -151,7 +151,9 @@ class Trainer:
         return {**{name: value.numpy() for name, value in x.items()}, "y": y.numpy()}, f"start={start} of seed={seed}"
 
     def nothing_learned(self):
-        """Why a run that has ended has learned nothing, in words; None where it may have."""
+        """Why a run that has ended has learned nothing, in words; None where it may have, or its records are gone."""
+        if "loss" not in self.last:
+            return None
         value, ci95 = (self.last[f"validation_{self.metric}{suffix}"] for suffix in ("", "_ci95"))
         loss = max(self.last["loss"], self.last["validation_loss"])
         return divergence.nothing_learned(self.steps_done, loss, self.metric, value, ci95, self._guessing())
