@@ -26,7 +26,9 @@ def gather(strategy, values):
     """
     if num_processes(strategy) == 1:
         return np.array([values], np.int64)
-    rows = _gatherer(strategy)(tf.constant(np.array([values], np.int64))).numpy()  # one per replica, those of a process together
+    rows = _gatherer(strategy)(
+        tf.constant(np.array([values], np.int64))
+    ).numpy()  # one per replica, those of a process together
     return rows.reshape(num_processes(strategy), -1, len(values))[:, 0]
 
 

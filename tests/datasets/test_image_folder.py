@@ -496,7 +496,10 @@ def _break_images(tmp_path):
     [
         ("empty", "cannot be read as an image: it is empty"),
         ("truncated", "cannot be read as an image: OSError: .*truncated"),
-        ("unknown", "cannot be read as an image: UnidentifiedImageError: cannot identify image file .`on_error` 'skip' leaves it out.$"),
+        (
+            "unknown",
+            "cannot be read as an image: UnidentifiedImageError: cannot identify image file .`on_error` 'skip' leaves it out.$",
+        ),
         ("gone", "cannot be read: No such file or directory"),
     ],
 )
