@@ -63,7 +63,7 @@ def train(root, folder, stop_at=None, **options):
 
 @pytest.fixture(scope="module")
 def run_of_ten(tmp_path_factory):
-    """A folder of 10 classes, and a run on it: 6 are trained on, 2 validate, 2 test."""
+    """A folder of 10 classes, and a run on it: 5 are trained on, 2 validate, 3 test."""
     root, folder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("run")
     write_classes(root, [f"class{number}" for number in range(10)])
     train(root, folder)
@@ -73,7 +73,7 @@ def run_of_ten(tmp_path_factory):
 def test_the_run_and_its_preset_name_the_classes_of_each_subset(run_of_ten):
     _, folder = run_of_ten
     names = json.loads((folder / "classes.json").read_text())
-    assert {subset: len(of_subset) for subset, of_subset in names.items()} == {"train": 6, "validation": 2, "test": 2}
+    assert {subset: len(of_subset) for subset, of_subset in names.items()} == {"train": 5, "validation": 2, "test": 3}
     assert sorted(sum(names.values(), [])) == [f"class{number}" for number in range(10)]
     recorded = preset_metadata(folder)["classes"]
     assert {subset: of_subset["names"] for subset, of_subset in recorded.items()} == names
@@ -89,7 +89,7 @@ def test_evaluation_on_a_folder_with_another_class_is_refused(run_of_ten, tmp_pa
     protocols.evaluate_preset(tmp_path)
     write_classes(root, ["another"])
     try:
-        with pytest.raises(ValueError, match="subset 'test' must be the 2 that the model was made with") as caught:
+        with pytest.raises(ValueError, match="subset 'test' must be the 3 that the model was made with") as caught:
             protocols.evaluate_preset(tmp_path)
         now_tested = builder.build_tasks(make_config(root)["dataset"], "test").names
         trained_on = [name for name in now_tested if name in names["train"]]
@@ -112,7 +112,7 @@ def test_a_run_on_known_classes_keeps_to_its_images(tmp_path):
         part["query"] = 1
     loop.train(config, str(folder), tf.distribute.get_strategy(), "the command")
     names = json.loads((folder / "classes.json").read_text())
-    assert {subset: len(of_subset) for subset, of_subset in names.items()} == {"train": 12, "validation": 4, "test": 4}
+    assert {subset: len(of_subset) for subset, of_subset in names.items()} == {"train": 10, "validation": 4, "test": 6}
     assert sorted(sum(names.values(), [])) == sorted(f"{c}/{n}.png" for c in ("cat", "dog") for n in range(10))
     (result,), _ = protocols.evaluate_preset(folder)
     assert result["known_classes"] and result["classes"] == 2
@@ -131,7 +131,7 @@ def test_weights_without_a_checkpoint_keep_their_classes(run_of_ten, tmp_path):
     for name in ("model.json", "model.weights.h5", "classes.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     before = (folder / "classes.json").read_bytes()
-    with pytest.raises(ValueError, match="must be the 6 that the model was made with"):
+    with pytest.raises(ValueError, match="must be the 5 that the model was made with"):
         train(tmp_path / "data", tmp_path, stop_at=2)
     assert (tmp_path / "classes.json").read_bytes() == before
 
