@@ -121,7 +121,7 @@ def wait_for_checkpoint(folder, processes, after=0):
 def ended(processes):
     """The statuses and the last lines of processes that end by themselves."""
     errors = [process.communicate(timeout=100)[1] for process in processes]
-    return [process.returncode for process in processes], [text.strip().splitlines()[-1] for text in errors]
+    return [process.returncode for process in processes], [text.strip().rpartition("\n")[2] for text in errors]
 
 
 @pytest.mark.slow
