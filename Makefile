@@ -1,5 +1,5 @@
 # make quickstart   environment, then train, evaluate, export and use a model on data that needs no download
-# make test         environment, then the tests (about 13 minutes); real Omniglot is tested where TFDS_DATA_DIR holds it
+# make test         environment, then the tests (about 20 minutes); real Omniglot is tested where TFDS_DATA_DIR holds it
 # make test-all     the slow tests too
 
 PYTHON ?= python3

@@ -339,6 +339,19 @@ METHODS = [
 ]
 
 
+# One of each way to adapt and to train, for sweeps whose every method costs seconds: by means, by scores, as a stream, with fast
+# weights made in one pass, by gradients through gradients, by a learned optimizer, with an own step.
+REPRESENTATIVES = (
+    "prototypical_network",
+    "relation_network",
+    "mann",
+    "meta_network",
+    "maml",
+    "lstm_meta_learner",
+    "reptile",
+)
+
+
 def params(quick=None):
     """The methods as parameters of a fixture, with their names for ids.
 

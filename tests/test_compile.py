@@ -12,7 +12,7 @@ from tests import descriptors
 from tests.descriptors import IMAGE_SHAPE, WAY, episode
 
 
-@pytest.fixture(params=descriptors.params(), scope="module")
+@pytest.fixture(params=descriptors.params(descriptors.REPRESENTATIVES), scope="module")
 def method(request):
     return request.param
 

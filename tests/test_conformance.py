@@ -20,9 +20,8 @@ def method(request):
     return request.param
 
 
-# One of each way to train: all tasks together, by scores, as a stream, task by task, with its own step.
-@pytest.fixture(params=descriptors.params(["prototypical_network", "relation_network", "mann", "maml", "reptile"]))
-def replicated(request):
+@pytest.fixture(params=descriptors.params(descriptors.REPRESENTATIVES))
+def representative(request):
     return request.param
 
 
@@ -294,13 +293,13 @@ def test_preset_round_trip(model, tmp_path):
     np.testing.assert_array_equal(zoo.from_preset(tmp_path)(x), model(x))
 
 
-def test_mirrored_step_is_the_step_of_one_device(replicated, mirrored):
+def test_mirrored_step_is_the_step_of_one_device(representative, mirrored):
     """Two replicas with half of the tasks each end where one device with all tasks ends."""
     x, y = episode(num_tasks=4)
     weights = []
     for scope in (tf.distribute.get_strategy(), mirrored):
         with scope.scope():
-            model = descriptors.build(replicated)
+            model = descriptors.build(representative)
             model.compile(optimizer=keras.optimizers.SGD(0.1))
             model.optimizer.build(model.trainable_variables)
         if any(layer.statistics == "running" for layer in model._flatten_layers() if isinstance(layer, zoo.BatchNorm)):
@@ -312,9 +311,9 @@ def test_mirrored_step_is_the_step_of_one_device(replicated, mirrored):
         np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-5)
 
 
-def test_export_answers_as_the_model_does(method, export_of):
+def test_export_answers_as_the_model_does(representative, export_of):
     """A padded task compared with the unpadded one. `export` has compared both in a process without this package."""
-    model, folder = export_of(method)
+    model, folder = export_of(representative)
     x, _ = episode(num_tasks=2)
     local = client.LocalClient(folder)
     support = {

@@ -14,7 +14,7 @@ from tests.descriptors import WAY, episode
 TOLERANCE = dict(rtol=1e-5, atol=1e-6)
 
 
-@pytest.fixture(params=descriptors.params(), scope="module")
+@pytest.fixture(params=descriptors.params(descriptors.REPRESENTATIVES), scope="module")
 def model(request):
     return descriptors.build(request.param)
 

@@ -13,7 +13,7 @@ from tests.descriptors import WAY
 EPISODES, TASKS = 100, 10
 
 
-@pytest.mark.parametrize("method", descriptors.params())
+@pytest.mark.parametrize("method", descriptors.params(descriptors.REPRESENTATIVES))
 def test_a_hundred_episodes_are_answered_as_in_python(method, export_of):
     model, folder = export_of(method)
     local, answer = client.LocalClient(folder), tf.function(model, autograph=False)

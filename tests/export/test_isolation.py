@@ -21,7 +21,7 @@ from tests.export.formats import files, saved
 MAX_ROWS = 12
 
 
-@pytest.fixture(params=descriptors.params(), scope="module")
+@pytest.fixture(params=descriptors.params(descriptors.REPRESENTATIVES), scope="module")
 def exported(request, export_of):
     """(local client of an export, its sidecar)."""
     _, folder = export_of(request.param)
