@@ -20,7 +20,7 @@ def method(request):
     return request.param
 
 
-@pytest.fixture(params=descriptors.params(descriptors.REPRESENTATIVES))
+@pytest.fixture(params=descriptors.params(descriptors.REPRESENTATIVES), scope="module")
 def representative(request):
     return request.param
 
@@ -38,9 +38,9 @@ def fresh_model(method):
 
 
 @pytest.fixture(scope="module")
-def fitted(method, tmp_path_factory):
+def fitted(representative, tmp_path_factory):
     """A model after 12 epochs on 16 tasks, its history, and the folder of its callbacks. Tests may train it further."""
-    folder, model = tmp_path_factory.mktemp("fitted"), descriptors.build(method)
+    folder, model = tmp_path_factory.mktemp("fitted"), descriptors.build(representative)
     model.compile(optimizer=keras.optimizers.Adam(1e-2))
     callbacks = [
         keras.callbacks.ModelCheckpoint(folder / "best.weights.h5", save_weights_only=True, monitor="loss"),
