@@ -32,11 +32,17 @@ def ends_at_once(number, text):
 def end_at_once(number, text):
     """As `ends_at_once`, from now on; returns the handler before."""
 
+    return signal.signal(number, _ending(number, text))
+
+
+def _ending(number, text):
+    """The handler that does so."""
+
     def end(*_):
         leave(text, _STATUSES[number])
 
     end.is_ours = True
-    return signal.signal(number, end)
+    return end
 
 
 def leave(text, status):
@@ -69,12 +75,7 @@ def termination_noted():
 @contextlib.contextmanager
 def termination_ends(text):
     """Context in which SIGTERM ends the process where it stands, with `text`; where it is this module's, as above."""
-
-    def end(*_):
-        leave(text, RESUMABLE)
-
-    end.is_ours = True
-    with _terminating(end):
+    with _terminating(_ending(signal.SIGTERM, text)):
         yield
 
 

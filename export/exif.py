@@ -2,16 +2,15 @@
 
 import tensorflow as tf
 
-_MAX_BYTES = 1 << 16  # of a file that are searched
-_MAX_SEGMENTS = 16  # that may stand before the EXIF data
+from export.plain_files import MAX_EXIF_BYTES, MAX_EXIF_SEGMENTS, ORIENTATION_TAG
+
 _MAX_ENTRIES = 128
-_ORIENTATION_TAG = 0x0112
 _EXIF_SEGMENT = b"Exif\0\0"
 
 
 def jpeg_orientation(file):
     """EXIF orientation of a JPEG file, a string scalar: int32 from 1 to 8, and 1 where the file does not say."""
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(file, 0, _MAX_BYTES), tf.uint8), tf.int32)
+    head = tf.cast(tf.io.decode_raw(tf.strings.substr(file, 0, MAX_EXIF_BYTES), tf.uint8), tf.int32)
     size = tf.shape(head)[0]
     head = tf.pad(head, [[0, 1]])
 
@@ -32,7 +31,7 @@ def jpeg_orientation(file):
         is_passed,
         lambda start: (start + 2 + 256 * byte(start + 2) + byte(start + 3),),
         (tf.constant(2),),
-        maximum_iterations=_MAX_SEGMENTS,
+        maximum_iterations=MAX_EXIF_SEGMENTS,
     )
     tiff = start + 4 + len(_EXIF_SEGMENT)
     little_endian = tf.equal(byte(tiff), ord("I"))
@@ -45,7 +44,7 @@ def jpeg_orientation(file):
     directory = tiff + number(tiff + 4, 4)
     places = tf.range(_MAX_ENTRIES)
     entries = directory + 2 + 12 * places
-    is_orientation = tf.logical_and(places < number(directory, 2), tf.equal(number(entries, 2), _ORIENTATION_TAG))
+    is_orientation = tf.logical_and(places < number(directory, 2), tf.equal(number(entries, 2), ORIENTATION_TAG))
     orientation = tf.reduce_max(tf.where(is_orientation, number(entries + 8, 2), 0))
     known = tf.reduce_all([is_exif(start), orientation >= 1, orientation <= 8])
     return tf.where(known, orientation, 1)

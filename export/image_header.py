@@ -15,13 +15,14 @@ import binascii
 
 import tensorflow as tf
 
-MAX_SIDE = 65_500  # libjpeg's; a file of another format with longer sides is not decoded either
+from export.plain_files import MAX_SCANS, MAX_SIDE, MAX_TEXTS
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _IHDR, _PLTE, _IDAT, _IEND, *_PACKED_TEXTS = (
     int.from_bytes(name, "big") for name in (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"zTXt", b"iTXt")
 )
-_MAX_CHUNKS, _MAX_TEXTS = 4_000, 16  # of a PNG; a text is unpacked to at most 8 MB
-_MAX_SEGMENTS, _MAX_SCANS = 1_000, 64  # of a JPEG; each scan of a progressive one passes over all of its pixels
+_MAX_CHUNKS = 4_000  # of a PNG
+_MAX_SEGMENTS = 1_000  # of a JPEG
 _MAX_BLOCKS, _MAX_PARTS = 1_000, 16_000  # of a GIF; parts have at most 255 bytes
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # by colour type
 
@@ -105,7 +106,7 @@ def _png(data, max_pixels):
             tf.reduce_all(tf.logical_and(letters >= ord("a"), letters <= ord("z"))),
             tf.logical_or(tf.logical_not(is_critical), _among(kind, [_PLTE, _IDAT, _IEND])),
             tf.logical_or(tf.logical_not(is_palette), in_place),
-            texts <= _MAX_TEXTS,
+            texts <= MAX_TEXTS,
         )
         end = _ahead(position, 12 + size)
         ended = tf.logical_and(tf.equal(kind, _IEND), end <= data.size)
@@ -173,7 +174,7 @@ def _jpeg(data, max_pixels):
     marks = tf.where(tf.equal(rest[:-1], 0xFF), rest[1:], 0)  # in no other place of a scan
     num_scans = 1 + tf.reduce_sum(tf.cast(tf.equal(marks, 0xDA), tf.int32))
     is_end = tf.reduce_any(tf.equal(marks, 0xD9))
-    return _all(tf.equal(frames, 1), tf.reduce_all(tables), known, scan, is_end, num_scans <= _MAX_SCANS)
+    return _all(tf.equal(frames, 1), tf.reduce_all(tables), known, scan, is_end, num_scans <= MAX_SCANS)
 
 
 def _jpeg_frame(data, position, max_pixels):

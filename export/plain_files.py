@@ -9,10 +9,15 @@ from PIL import Image
 
 from zoo.datasets.image_files import FORMATS
 
-MAX_SIDE = 65_500  # as in the graph
+# What the graph takes too.
+MAX_SIDE = 65_500  # libjpeg's; a file of another format with longer sides is not decoded either
+MAX_TEXTS = 16  # packed ones of a PNG; a text is unpacked to at most 8 MB
+MAX_SCANS = 64  # of a JPEG; each scan of a progressive one passes over all of its pixels
+MAX_EXIF_BYTES, MAX_EXIF_SEGMENTS = 1 << 16, 16  # that are searched for EXIF data; that may stand before them
+ORIENTATION_TAG = 0x0112  # of EXIF data
+
 _PNG_MODES = ("L", "LA", "RGB", "RGBA")
-_MAX_CHUNKS, _MAX_SCANS, _MAX_EXIF_END = 1_000, 64, 1 << 16
-_ORIENTATION, _MAX_SEGMENTS = 0x0112, 16  # of EXIF data, and that may stand before it
+_MAX_CHUNKS = 1_000  # the graph takes more: here a file is only written anew
 
 
 def is_read_alike(data):
@@ -33,7 +38,7 @@ def _is_plain_png(data):
         kinds.append(data[position + 4 : position + 8])
         position += 12 + int.from_bytes(data[position : position + 4], "big")
     known = all(kind[:1].islower() or kind in (b"IHDR", b"IDAT", b"IEND") for kind in kinds)
-    few = len(kinds) <= _MAX_CHUNKS and kinds.count(b"zTXt") + kinds.count(b"iTXt") <= 16
+    few = len(kinds) <= _MAX_CHUNKS and kinds.count(b"zTXt") + kinds.count(b"iTXt") <= MAX_TEXTS
     return known and few and kinds.count(b"IHDR") == 1 and kinds[-1] == b"IEND" and position <= len(data)
 
 
@@ -42,19 +47,19 @@ def _is_plain_jpeg(data, stored):
     segments = _jpeg_segments(data)
     # Of the markers from 0xC0 to 0xCF, tables of Huffman codes alone are no frame.
     frames = [marker for marker, _, _ in segments if 0xC0 <= marker <= 0xCF and marker != 0xC4]
-    if len(frames) != 1 or frames[0] > 0xC2 or data.count(b"\xff\xda") > _MAX_SCANS:
+    if len(frames) != 1 or frames[0] > 0xC2 or data.count(b"\xff\xda") > MAX_SCANS:
         return False
-    orientation = stored.getexif().get(_ORIENTATION, 1)  # of XMP where EXIF has none
+    orientation = stored.getexif().get(ORIENTATION_TAG, 1)  # of XMP where EXIF has none
     if orientation not in range(2, 9):
         return True
     exif = Image.Exif()
     exif.load(stored.info.get("exif", b""))
     is_exif = [marker == 0xE1 and data[start : start + 6] == b"Exif\0\0" for marker, start, _ in segments]
-    if exif.get(_ORIENTATION) != orientation or True not in is_exif:
+    if exif.get(ORIENTATION_TAG) != orientation or True not in is_exif:
         return False
     place = is_exif.index(True)
     notes = all(0xE0 <= marker <= 0xEF or marker == 0xFE for marker, _, _ in segments[:place])
-    return notes and place < _MAX_SEGMENTS and segments[place][2] <= _MAX_EXIF_END
+    return notes and place < MAX_EXIF_SEGMENTS and segments[place][2] <= MAX_EXIF_BYTES
 
 
 def _jpeg_segments(data):

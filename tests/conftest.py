@@ -1,25 +1,15 @@
 """Two logical CPUs, so that tf.distribute is tested on any machine, and what is made once for many tests."""
 
 import fcntl
-import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
 import pytest
 import tensorflow as tf
 
 _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forgotten_graphs():
-    """Models and their graphs go with the module that made them: 3,000 tests held 7 GB in each worker."""
-    yield
-    keras.backend.clear_session()
-    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import os
 import numpy as np
 
 from publishing.results import format_result
+from zoo.core.files import replaced
 from zoo.core.metrics import lower_is_better
 
 FEWEST_STEPS = 100  # of a run that is judged by its accuracy; fewer try something out
@@ -24,9 +25,8 @@ _ABSURD = 1000.0
 def save_batch(folder, step, arrays):
     """Writes the arrays of the batch of a step, by name, for `numpy.load`; the path."""
     path = os.path.join(folder, f"diverged_step_{step}.npz")
-    with open(f"{path}.tmp", "wb") as file:
+    with replaced(path) as file:
         np.savez_compressed(file, **arrays)
-    os.replace(f"{path}.tmp", path)
     return path
 
 
