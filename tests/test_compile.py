@@ -83,6 +83,17 @@ def test_add_loss_of_the_model_is_refused(model):
         model.add_loss(tf.constant(1.0))
 
 
+def test_a_loss_of_a_subclass_in_keras_way_is_refused():
+    class Subclass(zoo.PrototypicalNetwork):
+        def compute_loss(self, *args, **kwargs):
+            return tf.constant(0.0)
+
+    with pytest.raises(
+        ValueError, match="^`compute_loss` must be left as it is: .*`task_objective`.*Subclass.compute_loss$"
+    ):
+        Subclass(zoo.backbones.mlp((3,), hidden_sizes=(4,))).compile("sgd")
+
+
 def test_xla_is_refused(model):
     """It would drop the checks of labels; what Keras takes by itself is no XLA."""
     with pytest.raises(ValueError, match="^`jit_compile` must be left out: XLA [^\n]* Received: jit_compile=True$"):

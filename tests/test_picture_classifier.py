@@ -4,6 +4,7 @@ import json
 import re
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -226,6 +227,16 @@ def test_a_saved_model_answers_as_before_and_dark_stays_ink(again):
     np.testing.assert_allclose(again.learn(of_three()).probabilities(pictures(3)), expected_on_paper(), atol=1e-6)
     with pytest.raises(NotImplementedError, match=r"`export.export_saved_model\(model, folder\)`"):
         again.export("none")
+
+
+def test_copies_by_keras_take_pictures_as_the_model_does(tmp_path):
+    """A model that reads dark as ink, loaded from a file of Keras, would read paper as ink otherwise and say nothing."""
+    model = zoo.PrototypicalNetwork(zoo.backbones.mlp((4, 4, 1), hidden_sizes=(3,)))
+    assert not {"ink", "image_fit"} & set(model.get_config())
+    model.ink, model.image_fit = True, "pad"
+    model.save(tmp_path / "model.keras")
+    for again in (keras.saving.load_model(tmp_path / "model.keras"), keras.models.clone_model(model)):
+        assert again.ink is True and again.image_fit == "pad"
 
 
 @pytest.mark.slow

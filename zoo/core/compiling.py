@@ -1,5 +1,6 @@
 """What Keras' `compile` and `fit` are asked, beside an optimizer: honoured, or refused in one line."""
 
+import keras
 import tensorflow as tf
 
 # Words for what a model reports anyway, as a mean over episodes.
@@ -14,6 +15,15 @@ def refuse(model, **options):
                 f"`{name}` must be left out: {type(model).__name__} minimizes its `task_objective`, which a subclass may "
                 f"override. Received: {name}={value!r}"
             )
+
+
+def refuse_own_loss(model):
+    """Raises ValueError for a subclass with a `compute_loss` of its own, which Keras' own steps call and the zoo's do not."""
+    if type(model).compute_loss is not keras.Model.compute_loss:
+        raise ValueError(
+            "`compute_loss` must be left as it is: training minimizes `task_objective`, which a subclass may override. "
+            f"Received: {type(model).__name__}.compute_loss"
+        )
 
 
 def refuse_jit(jit_compile):

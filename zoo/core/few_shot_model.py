@@ -7,6 +7,9 @@ from zoo.core import arguments, compiling, episode, frozen_layers, gradients
 from zoo.core.batch_norm import BatchNorm
 from zoo.core.metrics import EpisodeMean
 
+# Attributes that say how pictures become inputs, see below.
+_OF_PICTURES = ("ink", "image_fit")
+
 
 class FewShotModel(keras.Model):
     """A Keras model that adapts to a task from its support set and then answers its queries.
@@ -279,10 +282,11 @@ class FewShotModel(keras.Model):
         """Keras' `compile`; see the class for what it takes.
 
         Raises:
-            ValueError: for `loss`, `loss_weights` or `weighted_metrics`; for jit_compile=True; for metrics that are no list, or
+            ValueError: for `loss`, `loss_weights` or `weighted_metrics`, and a subclass' `compute_loss`; for jit_compile=True; for metrics that are no list, or
                 named as one of the model's; for a backbone whose layers use `add_loss` or `activity_regularizer`.
         """
         compiling.refuse(self, loss=loss, loss_weights=loss_weights, weighted_metrics=weighted_metrics)
+        compiling.refuse_own_loss(self)
         compiling.refuse_jit(options.get("jit_compile"))
         compiling.refuse_added_losses(self.backbone)
         reported = ("loss", *(metric.name for metric in self._episode_metrics))
@@ -337,7 +341,6 @@ class FewShotModel(keras.Model):
             )
         copy = type(self).from_config({**self.get_config(), "way": way})
         copy.set_weights(self.get_weights())
-        copy.ink, copy.image_fit = self.ink, self.image_fit
         return copy
 
     def learn(self, classes, invert=None):
@@ -375,6 +378,10 @@ class FewShotModel(keras.Model):
         config = {"name": self.name, "backbone": keras.saving.serialize_keras_object(self.backbone), "way": self.way}
         if self.target_size is not None:
             config["target_size"] = self.target_size
+        # How it takes pictures is a part of the model: `learn` of a copy, of `save` say, must not read them otherwise.
+        config |= {
+            name: getattr(self, name) for name in _OF_PICTURES if getattr(self, name) != getattr(FewShotModel, name)
+        }
         frozen = frozen_layers.frozen_layers(self)
         return config if frozen == self.frozen_when_built() else {**config, frozen_layers.CONFIG_KEY: frozen}
 
@@ -382,10 +389,13 @@ class FewShotModel(keras.Model):
     def from_config(cls, config):
         config = dict(config)
         frozen = config.pop(frozen_layers.CONFIG_KEY, None)
+        of_pictures = {name: config.pop(name) for name in _OF_PICTURES if name in config}
         config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
         model = cls(**config)
         if frozen is not None:
             frozen_layers.freeze_layers(model, frozen)
+        for name, value in of_pictures.items():
+            setattr(model, name, value)
         return model
 
     def frozen_when_built(self):
