@@ -89,8 +89,18 @@ def _two_inputs():
             lambda: keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)]),
             r"`backbone` must give embeddings \[B, D\], of known size. Received: output shape \(None, 6, 6, 2\)",
         ),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((4, 2), batch_size=3), keras.layers.LSTM(2, stateful=True, name="l")]
+            ),
+            "^`backbone` must have no layer that remembers the rows before. Received: l with stateful=True$",
+        ),
+        (  # images from 0 to 1 would be 0 there
+            lambda: keras.Sequential([keras.Input((4,), dtype="uint8"), keras.layers.Rescaling(1 / 255)]),
+            "^`backbone` must take floats, images from 0 to 1, .* Received: an input of dtype uint8$",
+        ),
     ],
-    ids=["name", "layer", "unbuilt", "subclassed", "two inputs", "maps"],
+    ids=["name", "layer", "unbuilt", "subclassed", "two inputs", "maps", "stateful", "uint8"],
 )
 def test_backbones_whose_shapes_are_not_known_or_do_not_fit_are_refused(build, message):
     with pytest.raises(ValueError, match=message):

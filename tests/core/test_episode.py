@@ -51,6 +51,29 @@ def test_regression_targets_are_checked():
         episode.check_targets("y", tf.zeros([2, 3], tf.int64), images, target_size=1)
 
 
+@pytest.mark.parametrize("known", [None, [None, None, 4, 4], [None, None, None, 2]], ids=["rank", "rows", "side"])
+def test_images_are_checked_where_a_graph_was_traced_for_several_shapes(known):
+    """As Keras' `fit` traces it once it has seen arrays of two ranks."""
+    take = tf.function(
+        lambda images: episode.as_images("query_x", images, (4, 2), tf.float32),
+        input_signature=[tf.TensorSpec(known)],
+        autograph=False,
+    )
+    if known and known[-1] == 4:
+        with pytest.raises(
+            ValueError, match=r"^`query_x` must be float \[T, rows, 4, 2\], tasks first. Received: dtype="
+        ):
+            take(tf.zeros([1, 3, 4, 4]))
+        return
+    assert take(tf.zeros([1, 3, 4, 2])).shape == (1, 3, 4, 2)
+    assert take.get_concrete_function().structured_outputs.shape.as_list() == [None, None, 4, 2]
+    for shape in ([1, 3, 8, 2], [1, 3, 4]) if known is None else ([1, 3, 8, 2],):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match=r"`query_x` must be float \[T, rows, 4, 2\], tasks first"
+        ):
+            take(tf.zeros(shape))
+
+
 @pytest.mark.parametrize("in_graph", [False, True])
 def test_labels_without_support_are_refused(in_graph):
     """Per task: class 1 has support in the second task alone."""

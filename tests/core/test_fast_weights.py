@@ -140,6 +140,18 @@ def test_weights_of_two_models_have_names_of_their_own_too():
     assert len(set(names)) == len(names) == 4 and len(set(moments)) == len(moments) == 4
 
 
+@pytest.mark.parametrize("method", ["MAML", "ANIL", "Reptile"])
+def test_weights_that_are_made_later_are_refused(method):
+    backbone = keras.Sequential([keras.Input((SIZE,)), layers.Dense(2, name="body")])
+    model = learner(method, backbone)
+    layer = model.head_layer() if method == "ANIL" else backbone.get_layer("body")
+    layer.enable_lora(1)
+    with pytest.raises(
+        ValueError, match="^The weights must be those that the network had .* Received: .*lora.*, made later$"
+    ):
+        model.initial_weights()
+
+
 # ---- layers that are not trainable
 
 

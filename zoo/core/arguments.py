@@ -71,6 +71,21 @@ def flag(name, value):
     return value
 
 
+def initializer(name, value):
+    """The Keras initializer that is given, or of that name or config; None stays None.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    try:
+        if value is None or isinstance(value, (str, dict)) or callable(value):
+            return keras.initializers.get(value)
+    except Exception:  # Keras raises several for names and configs that it does not know
+        pass
+    raise ValueError(f"`{name}` must be a Keras initializer, its name or its config. Received: {name}={value!r}")
+
+
+INPUT_DTYPES = ("float16", "bfloat16", "float32", "float64", "int32", "int64")
 OUTPUTS = {2: "embeddings [B, D]", 4: "maps [B, h, w, C]"}
 
 
@@ -91,6 +106,16 @@ def backbone(value, output_rank):
         raise ValueError(f"{wanted} Received: {type(value).__name__} {value.name!r}, which has no inputs yet")
     if len(inputs) > 1 or len(outputs) > 1:
         raise ValueError(f"{wanted} Received: {len(inputs)} inputs and {len(outputs)} outputs")
+    for layer in value._flatten_layers():
+        if getattr(layer, "stateful", False):
+            raise ValueError(
+                f"`backbone` must have no layer that remembers the rows before. Received: {layer.name} with stateful=True"
+            )
+    if inputs[0].dtype not in INPUT_DTYPES:
+        raise ValueError(
+            f"`backbone` must take floats, images from 0 to 1, or numbers of tokens as int32 or int64: other integers would make "
+            f"0 of them. Received: an input of dtype {inputs[0].dtype}"
+        )
     if len(outputs[0].shape) != output_rank or None in outputs[0].shape[1:]:
         way_out = "; put a GlobalAveragePooling2D or Flatten layer behind it" if output_rank == 2 else ""
         raise ValueError(

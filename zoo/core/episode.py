@@ -25,7 +25,23 @@ def as_images(name, images, input_shape, dtype):
     """
     images = tf.convert_to_tensor(images)
     check_images(name, images, input_shape)
-    return tf.cast(images, dtype)
+    return tf.cast(_of_known_shape(name, images, (None, None, *input_shape)), dtype)
+
+
+def _of_known_shape(name, images, expected):
+    """The images with the shape that is expected, of which a graph that Keras traced for several shapes knows too little.
+
+    There it is checked when it runs; a graph that knows it gets no op.
+    """
+    sizes = images.shape if images.shape.rank is not None else [None] * len(expected)
+    if all(size is not None or want is None for size, want in zip(sizes, expected)):
+        return images
+    given = tf.concat([tf.shape(images), tf.fill([len(expected)], -1)], axis=0)[: len(expected)]
+    fits = [given[axis] == size for axis, size in enumerate(expected) if size is not None]
+    message = f"`{name}` must be float {_axes(expected)}, tasks first."
+    right = tf.reduce_all([tf.rank(images) == len(expected), *fits])
+    with tf.control_dependencies([tf.debugging.Assert(right, [message, "Received: shape", tf.shape(images)])]):
+        return tf.ensure_shape(images, expected)
 
 
 def as_targets(name, targets, images, dtype, way=None, target_size=None):
@@ -60,10 +76,14 @@ def check_images(name, images, input_shape):
         and all(want is None or got is None or want == got for want, got in zip(expected, shape))
     )
     if not fits or not images.dtype.is_floating:
-        wanted = ", ".join(["T", "rows"] + [str(size) for size in input_shape])
         raise ValueError(
-            f"`{name}` must be float [{wanted}], tasks first. Received: dtype={images.dtype.name}, shape={shape}"
+            f"`{name}` must be float {_axes(expected)}, tasks first. Received: dtype={images.dtype.name}, shape={shape}"
         )
+
+
+def _axes(expected):
+    """(None, None, 28, 28, 1) for a message: [T, rows, 28, 28, 1]."""
+    return f"[{', '.join(['T', 'rows', *map(str, expected[2:])])}]"
 
 
 def check_targets(name, targets, images, way=None, target_size=None):

@@ -20,6 +20,7 @@ def map_tasks(function, tasks, output_signature):
     replica = tf.distribute.get_replica_context()
     first = 0 if replica is None else tf.cast(replica.replica_id_in_sync_group, tf.int32) * num_tasks
 
+    @tf.autograph.experimental.do_not_convert  # it would wrap every error in the lines of its own code
     def numbered(element):
         number, task = element
         with drawn_at(number):

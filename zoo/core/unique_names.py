@@ -26,11 +26,20 @@ class VariableNames:
     Args:
         variables: list of Keras variables.
         taken: names that none of them may have.
+
+    Raises:
+        ValueError: when called with another variable.
     """
 
     def __init__(self, variables, taken=()):
         names = unique_names([variable.path for variable in variables], taken)
+        self._variables = list(variables)  # or another one might come to have the id of one that is no more
         self._names = {id(variable): name for variable, name in zip(variables, names)}
 
     def __call__(self, variable):
+        if id(variable) not in self._names:
+            raise ValueError(
+                "The weights must be those that the network had when the model was made: `quantize` and `enable_lora` come "
+                f"before. Received: {variable.path}, made later"
+            )
         return self._names[id(variable)]
