@@ -1,5 +1,6 @@
 """What every method makes of the arrays that users have: it works with them, or says in one line what it wants."""
 
+import json
 import sys
 
 import keras
@@ -142,6 +143,22 @@ def _pixels():
             "`hidden_size` must be an int of at least 1",
         ),
         (
+            lambda: zoo.PrototypicalNetwork(_pixels(), distance=tf.constant(2)),
+            "`distance` must be one of .'squared_euclidean', 'cosine'.",
+        ),
+        (
+            lambda: zoo.MAML(_pixels(), way=3, head_initializer="glorot"),
+            "`head_initializer` must be a Keras initializer",
+        ),
+        (
+            lambda: zoo.SiameseNetwork(_pixels(), similarity_initializer={}),
+            "`similarity_initializer` must be a Keras initializer",
+        ),
+        (
+            lambda: zoo.MetaNetwork(zoo.backbones.conv5((8, 8, 1), filters=2), way=3, initializer=0.1),
+            "`initializer` must be a Keras initializer, its name or its config.",
+        ),
+        (
             lambda: zoo.MetaNetwork(zoo.backbones.conv5((8, 8, 1), filters=2), way=3, gradient_scale="7"),
             "`gradient_scale` must be a number above 0",
         ),
@@ -150,6 +167,24 @@ def _pixels():
 def test_arguments_of_a_wrong_type_are_named(build, message):
     with pytest.raises(ValueError, match=f"^{message}[^\n]* Received: [^\n]*$"):
         build()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: zoo.PrototypicalNetwork(_pixels(), way=np.int64(3), distance_scale=np.float32(0.5)),
+        lambda: zoo.FullContextMatchingNetwork(_pixels(), projection_size=np.int64(2), scale=np.float64(3.0)),
+        lambda: zoo.MANN(_pixels(), way=3, memory_slots=np.int64(8), memory_width=np.int32(4)),
+        lambda: zoo.Reptile(_pixels(), way=3, inner_optimizer={"name": "adam", "beta_1": np.float32(0.5)}),
+        lambda: zoo.MAML(_pixels(), way=3, inner_optimizer={"name": "momentum", "momentum": np.float32(0.5)}),
+    ],
+)
+def test_configs_hold_plain_numbers_where_numpys_were_given(build):
+    """Else the model is built and trained, and cannot be saved."""
+    model = build()
+    config = json.loads(json.dumps(model.get_config()))
+    again = type(model).from_config(config).get_config()
+    assert {**again, "backbone": None} == {**model.get_config(), "backbone": None}
 
 
 @keras.saving.register_keras_serializable("tests")

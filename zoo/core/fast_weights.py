@@ -5,7 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from zoo.core import episode
+from zoo.core import arguments, episode
 from zoo.core.batch_norm import BatchNorm, given_statistics, recorded_statistics
 from zoo.core.inner_loop_layers import refuse_constraints, refuse_moving_state
 from zoo.core.random_masks import SeedStates, drawn_at
@@ -46,7 +46,7 @@ class FastWeightsModel(TaskwiseModel):
         if (way is None) == (target_size is None):
             raise ValueError(f"Give either `way` or `target_size`. Received: way={way}, target_size={target_size}")
         super().__init__(backbone, way=way, target_size=target_size, **kwargs)
-        self.head_initializer = keras.initializers.get(head_initializer)
+        self.head_initializer = arguments.initializer("head_initializer", head_initializer)
         inputs_name, head_name = unique_names(["inputs", "head"], taken=[backbone.name])
         head = keras.layers.Dense(way or target_size, kernel_initializer=self.head_initializer, name=head_name)
         inputs = keras.Input(self.input_shape, name=inputs_name)

@@ -109,6 +109,14 @@ def get(identifier):
     return INNER_OPTIMIZERS[name](**checked)
 
 
+def plain(identifier):
+    """An identifier that `get` takes as plain data for a config: numbers of NumPy become those of Python."""
+    if not isinstance(identifier, dict):
+        return identifier
+    rule = get(identifier)
+    return {"name": identifier["name"], **{option: getattr(rule, option) for option in identifier if option != "name"}}
+
+
 def start(rule, weights):
     """The slots before the first step: weight name -> slot name -> zeros."""
     return {name: {slot: tf.zeros_like(weight) for slot in rule.slots} for name, weight in weights.items()}

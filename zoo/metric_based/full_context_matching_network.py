@@ -61,8 +61,10 @@ class FullContextMatchingNetwork(MatchingNetwork):
         self.num_processing_steps = arguments.count("num_processing_steps", num_processing_steps)
         self.projection_size, self.projection = projection_size, None
         if projection_size is not None:
-            size = arguments.count("projection_size", projection_size)
-            self.projection = keras.layers.Dense(size, use_bias=False, name="projection", dtype=self.variable_dtype)
+            self.projection_size = arguments.count("projection_size", projection_size)
+            self.projection = keras.layers.Dense(
+                self.projection_size, use_bias=False, name="projection", dtype=self.variable_dtype
+            )
             self.projection.build((None, backbone.output_shape[-1]))
         size = self._compared_size()
         self.forward_lstm = LSTMCell(size, size, size, name="forward_lstm", dtype=self.variable_dtype)

@@ -61,11 +61,9 @@ class PrototypicalNetwork(EmbeddingModel):
 
     def __init__(self, backbone, way=None, distance="squared_euclidean", distance_scale=None, **kwargs):
         super().__init__(backbone, way=way, **kwargs)
-        if distance not in DISTANCES:
-            raise ValueError(f"`distance` must be one of {DISTANCES}. Received: distance={distance!r}")
-        self.distance = distance
+        self.distance = arguments.choice("distance", distance, DISTANCES)
         if not isinstance(distance_scale, (str, type(None))):
-            arguments.number("distance_scale", distance_scale, above=0)
+            distance_scale = arguments.number("distance_scale", distance_scale, above=0)
         elif distance_scale not in (None, "learned"):
             raise ValueError(
                 f"`distance_scale` must be a number above 0, 'learned' or None. Received: distance_scale={distance_scale!r}"

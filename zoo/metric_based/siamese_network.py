@@ -69,7 +69,7 @@ class SiameseNetwork(EmbeddingModel):
         if similarity_initializer is None:
             similarity_initializer = keras.initializers.RandomNormal(0.0, 0.2)
         self.use_bias = arguments.flag("use_bias", use_bias)
-        self.similarity_initializer = keras.initializers.get(similarity_initializer)
+        self.similarity_initializer = arguments.initializer("similarity_initializer", similarity_initializer)
         if not isinstance(l2, (dict, type(None))):
             raise ValueError(f"`l2` must be a dict from names of layers to numbers, or None. Received: l2={l2!r}")
         self.l2 = {

@@ -88,12 +88,9 @@ class MANN(LabelStreamModel):
         write_gate="per_head",
         **kwargs,
     ):
-        for name, value in (
-            ("memory_width", memory_width),
-            ("num_read_heads", num_read_heads),
-            ("memory_slots", memory_slots),
-        ):
-            arguments.count(name, value)
+        memory_width = arguments.count("memory_width", memory_width)
+        num_read_heads = arguments.count("num_read_heads", num_read_heads)
+        memory_slots = arguments.count("memory_slots", memory_slots)
         if memory_slots < num_read_heads:
             raise ValueError(
                 f"`memory_slots` must be at least `num_read_heads`, {num_read_heads}. Received: memory_slots={memory_slots}"

@@ -119,8 +119,8 @@ class MetaNetwork(TaskwiseModel):
         self.odd_start = arguments.flag("odd_start", odd_start)
         if odd_start and hidden_units % 2:
             raise ValueError(f"`hidden_units` must be even with `odd_start`. Received: hidden_units={hidden_units}")
-        initializer = keras.initializers.get(PAPER_INITIALIZER if initializer is None else initializer)
-        self.initializer = keras.initializers.serialize(initializer)
+        initializer = PAPER_INITIALIZER if initializer is None else initializer
+        self.initializer = keras.initializers.serialize(arguments.initializer("initializer", initializer))
         size = backbone.output_shape[-1]
 
         def dense(units, name, trainable=True):

@@ -104,8 +104,8 @@ class MAML(FastWeightsModel):
         self.padded_support = arguments.flag("padded_support", padded_support)
         first_order = type(self).first_order if first_order is None else first_order
         self.first_order = arguments.flag("first_order", first_order)
-        self.inner_optimizer = inner_optimizer
         self._rule = inner_optimizers.get(inner_optimizer)
+        self.inner_optimizer = inner_optimizers.plain(inner_optimizer)
 
     def checked_rate(self, value):
         """`inner_learning_rate` as the method takes it."""

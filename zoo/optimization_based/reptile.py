@@ -94,7 +94,7 @@ class Reptile(FastWeightsModel):
             all_rows = name == "inner_batch_test" and value is None
             setattr(self, name, None if all_rows else arguments.count(name, value))
         self._rule = inner_optimizers.get(inner_optimizer)
-        self.inner_optimizer = inner_optimizer
+        self.inner_optimizer = inner_optimizers.plain(inner_optimizer)
         self.inner_learning_rate = arguments.number("inner_learning_rate", inner_learning_rate, at_least=0)
         self.evaluation = arguments.choice("evaluation", evaluation, EVALUATIONS)
         # Not trained by the outer step, but kept with the weights: inference starts from them, as the paper's code does.
