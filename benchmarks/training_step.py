@@ -1,6 +1,6 @@
 """Times training steps as the training binary runs them: the same loop, episodes included. Run on a quiet machine.
 
-python -m benchmarks.training_step [--cases=maml_5_steps,...] [--document=docs/performance.md]
+python -m benchmarks.training_step [--cases=maml_5_steps,...] [--task_loop=batched] [--document=docs/performance.md]
 
 Each case runs in a process of its own, since its threads are set when TensorFlow starts: once with one thread for each
 operation and once with all of them, and the trainers' choice, `one_thread_per_op` of the method, is marked. Prints, per case,
@@ -23,6 +23,7 @@ from commands import launcher
 from configs import common
 
 _CASES = flags.DEFINE_list("cases", None, "Cases to time; all when left out.")
+_TASK_LOOP = flags.DEFINE_enum("task_loop", "auto", ("auto", "map", "batched"), "As in trainers.train.")
 _DOCUMENT = flags.DEFINE_string("document", None, "File to write the table into, between its training_step marks.")
 _CHILD = flags.DEFINE_string("child", None, "Times this case in this process and prints JSON.")
 _ONE_THREAD_PER_OP = flags.DEFINE_bool("one_thread_per_op", None, "Of --child: in place of what its method says.")
@@ -67,7 +68,9 @@ def time_case(name, one_thread_per_op):
         import tensorflow as tf
 
         from trainers import builder, distribute, loop
+        from zoo.core import task_loop
 
+    task_loop.set_task_loop(_TASK_LOOP.value)
     config = builder.to_dict(CASES[name][1])
     chosen = builder.method_class(config).one_thread_per_op
     distribute.configure_threads(types.SimpleNamespace(one_thread_per_op=one_thread_per_op))
@@ -104,7 +107,14 @@ def main():
     rows = []
     for name, one_thread_per_op in itertools.product(_CASES.value or CASES, (True, False)):
         threads = f"--{'' if one_thread_per_op else 'no'}one_thread_per_op"
-        command = [sys.executable, "-m", "benchmarks.training_step", f"--child={name}", threads]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.training_step",
+            f"--child={name}",
+            threads,
+            f"--task_loop={_TASK_LOOP.value}",
+        ]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows.append(_cells(name, one_thread_per_op, json.loads(done.stdout.splitlines()[-1])))
         print(markdown.row(*rows[-1]), flush=True)

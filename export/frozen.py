@@ -19,6 +19,7 @@ from export.serving_files import batch_size_of, write_server_samples, write_warm
 from export.sidecar import SIDECAR_FILE
 from export.verification import TOLERANCE, ExportError, reload_and_answer
 from export.versions import choose_version, new_version
+from zoo.core import task_loop
 
 _IMAGE_FEATURE = "image/encoded"
 
@@ -123,9 +124,14 @@ class _FrozenModel:
         self._names = tf.constant(list(class_names))
         images = tf.TensorSpec((None, *model.input_shape), tf.float32, name="images")
         examples = tf.TensorSpec([None], tf.string, name="inputs")
-        self.signatures = {"serving_default": tf.function(self.predict, autograph=False).get_concrete_function(images)}
+        functions = {"serving_default": (self.predict, images)}
         if model.input_shape[-1] in (1, 3):
-            self.signatures["classify"] = tf.function(self.classify, autograph=False).get_concrete_function(examples)
+            functions["classify"] = self.classify, examples
+        with task_loop.task_loop("map"):
+            self.signatures = {
+                name: tf.function(function, autograph=False).get_concrete_function(inputs)
+                for name, (function, inputs) in functions.items()
+            }
 
     def predict(self, images):
         probabilities = self.probabilities(images)

@@ -18,6 +18,7 @@ from export.saved_model import check_inductive
 from export.sidecar import SIDECAR_FILE
 from export.verification import ExportError
 from export.versions import choose_version, new_version
+from zoo.core import task_loop
 
 MODEL_FILE = "model.tflite"
 TOLERANCE = 1e-4
@@ -109,7 +110,8 @@ def _function(model, request):
         return {"probabilities": tf.nn.softmax(logits(model, support_images, support_labels, query_images))}
 
     specs = {name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in request.items()}
-    return tf.function(probabilities, autograph=False).get_concrete_function(**specs)
+    with task_loop.task_loop("map"):
+        return tf.function(probabilities, autograph=False).get_concrete_function(**specs)
 
 
 def _convert(model, function):

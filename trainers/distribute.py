@@ -7,13 +7,14 @@ import tensorflow as tf
 
 from commands import signals
 from trainers import rendezvous
+from zoo.core import task_loop
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
 
 
 def configure_threads(method):
-    """Sets TensorFlow's threads for a method class; call before TensorFlow runs its first op."""
-    if method.one_thread_per_op:
+    """Sets TensorFlow's threads for a method class and the loop over tasks; call before TensorFlow runs its first op."""
+    if method.one_thread_per_op and task_loop.chosen() != "batched":  # then operations are few and large
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count())
 

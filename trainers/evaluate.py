@@ -1,7 +1,7 @@
 """Evaluates a trained model on seeded test episodes.
 
 python -m trainers.evaluate --workdir=DIR | --preset=NAME [--episodes=1000] [--seed=0] [--protocols=5way_1shot]
-    [--way=10] [--shot=5] [--query=15]
+    [--way=10] [--shot=5] [--query=15] [--task_loop=auto|map|batched]
 
 Prints the results with their intervals and protocols. In a workdir it also writes evaluation.json, card.md, the results in
 model.json, and episode.png. What --way, --shot or --query change, validation classes, and fewer episodes than the card has,
@@ -23,6 +23,12 @@ _PROTOCOLS = flags.DEFINE_list("protocols", None, "Names of protocols of the con
 _WAY = flags.DEFINE_list("way", None, "Classes per task, 5 or 3,5 (3 to 5), in place of what the protocols say.")
 _SHOT = flags.DEFINE_list("shot", None, "Support images per class, 1 or 1,3, in place of what the protocols say.")
 _QUERY = flags.DEFINE_integer("query", None, "Queries per class in place of what the protocols say.", 1)
+_TASK_LOOP = flags.DEFINE_enum(
+    "task_loop",
+    "auto",
+    ("auto", "map", "batched"),
+    "Tasks of methods that adapt by gradients: one after the other, or all at once, as auto has it on an accelerator.",
+)
 _SUBSET = flags.DEFINE_enum("subset", "test", ("validation", "test"), "Classes to draw from.")
 
 
@@ -45,11 +51,13 @@ def main():
         from publishing import presentations
         from publishing.results import describe_protocol, few_classes_remark, format_result, with_additional
         from trainers import builder, distribute, protocols, reporting
+        from zoo.core import task_loop
         from zoo.presets.loader import training_config
 
     if _WORKDIR.value:
         sources.writable_folder(_WORKDIR.value, "--workdir")
         protocols.training_cost(_WORKDIR.value)
+    task_loop.set_task_loop(_TASK_LOOP.value)
     distribute.configure_threads(builder.method_class(training_config(source)))
     results, tasks = protocols.evaluate_preset(
         source,

@@ -25,15 +25,23 @@ _VIRTUAL_CPUS = flags.DEFINE_integer(
 _WORKER_TIMEOUT = flags.DEFINE_integer(
     "worker_timeout", 300, "Seconds that a worker of --strategy=multi_worker waits for the others to start.", 1
 )
+_TASK_LOOP = flags.DEFINE_enum(
+    "task_loop",
+    "auto",
+    ("auto", "map", "batched"),
+    "Tasks of methods that adapt by gradients: one after the other, or all at once, as auto has it on an accelerator.",
+)
 
 
 def main():
     sources.check_output_folder(_WORKDIR.value, "--workdir")
     with launcher.imports():
         from trainers import builder, checks, distribute, loop
+        from zoo.core import task_loop
 
     config = builder.to_dict(_CONFIG.value)
     checks.check_kind(config, "trainers.train")
+    task_loop.set_task_loop(_TASK_LOOP.value)
     try:
         distribute.configure_threads(builder.method_class(config))
         strategy = distribute.make_strategy(_STRATEGY.value, _VIRTUAL_CPUS.value, _WORKER_TIMEOUT.value)

@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.core.batch_norm import BatchNorm, batch_statistics, given_statistics, recorded_statistics, written_out
+from zoo.core.batch_norm import (
+    BatchNorm,
+    batch_statistics,
+    given_statistics,
+    recorded_statistics,
+    weighted_rows,
+    written_out,
+)
 from zoo.core.image_block import ImageBlock
+from zoo.core.task_loop import tasks_at_once
 
 
 def second_order_slope(layer, x, w, direction):
@@ -225,6 +233,23 @@ def test_batch_statistics_leave_the_averages():
 def test_options_out_of_range_are_named(layer, options, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         layer(**options)
+
+
+@pytest.mark.parametrize("make", [BatchNorm, lambda statistics: ImageBlock(3, pool_size=2, statistics=statistics)])
+@pytest.mark.parametrize("counted", [[0, 2, 3], []], ids=["some", "none"])
+def test_rows_of_weight_zero_are_no_part_of_the_statistics(make, counted):
+    """Where none counts, the statistics are those of the first."""
+    x = tf.constant(np.random.default_rng(0).random((5, 4, 4, 2), np.float32))
+    layer = make("batch")
+    layer.build(x.shape)
+    with recorded_statistics() as expected:
+        outputs = layer(tf.gather(x, counted or [0]))
+    weights = tf.reduce_sum(tf.one_hot(counted, 5), axis=0)
+    with tasks_at_once(), recorded_statistics() as received, weighted_rows(weights):
+        np.testing.assert_allclose(tf.gather(layer(x), counted or [0]), outputs, rtol=1e-4, atol=1e-5)
+    tf.nest.map_structure(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), list(received.values()), list(expected.values())
+    )
 
 
 if __name__ == "__main__":

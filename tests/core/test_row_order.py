@@ -60,5 +60,16 @@ def test_without_labels_rows_come_by_their_keys_alone():
     assert order.tolist() != sorted(order)
 
 
+def test_rows_of_weight_zero_come_last_and_change_nothing():
+    rng = np.random.default_rng(0)
+    rows, labels = rng.random((6, 4), np.float32), np.array([1, 0, 1, 1, 0, 0])
+    counted = np.array([0, 2, 3, 5])
+    weights = np.isin(np.arange(6), counted).astype(np.float32)
+    order = class_balanced_order(*map(tf.constant, (rows, labels, weights))).numpy()
+    alone = class_balanced_order(tf.constant(rows[counted]), tf.constant(labels[counted])).numpy()
+    np.testing.assert_array_equal(order[:4], counted[alone])
+    assert sorted(order[4:]) == [1, 4]
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__]))

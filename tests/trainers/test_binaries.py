@@ -107,6 +107,25 @@ def test_two_workers_end_where_one_process_ends(tmp_path):
             np.testing.assert_allclose(a[key], b[key], rtol=1e-3, err_msg=f"{key} at step {a['step']}")
 
 
+@pytest.mark.slow
+def test_tasks_all_at_once_end_where_tasks_one_by_one_end(tmp_path):
+    config = ["--config=configs/maml_sinusoid.py", "--config.outer.num_steps=20", "--config.validation.episodes=50"]
+    config += ["--config.validation.every=10", "--config.log_every=5"]
+    losses = []
+    for loop in ("map", "batched"):
+        flags = [f"--workdir={tmp_path / loop}", f"--task_loop={loop}"]
+        for done in (run("trainers.train", *config, *flags), run("trainers.evaluate", *flags, "--episodes=50")):
+            assert done.returncode == 0, done.stderr
+        records = [json.loads(line) for line in (tmp_path / loop / "metrics.jsonl").open()]
+        results = json.loads((tmp_path / loop / "ad_hoc_evaluation.json").read_text())
+        losses.append(
+            [r.get(name) for r in records for name in ("loss", "validation_loss")] + [r["mean"] for r in results]
+        )
+    one_by_one, at_once = (np.array(values, float) for values in losses)
+    assert np.isfinite(one_by_one).sum() >= 9
+    np.testing.assert_allclose(at_once, one_by_one, rtol=1e-4)
+
+
 def test_evaluate_prints_and_writes_the_results(trained):
     done = run("trainers.evaluate", f"--workdir={trained}", "--episodes=20", "--protocols=5way_1shot")
     assert done.returncode == 0, done.stderr
@@ -160,6 +179,7 @@ def test_export_adapts_in_a_fresh_process(trained, tmp_path):
         ("--config.train.way.x=3", "error: --config.train.way.x: `config.train.way` is 30 and has no fields."),
         ("--config.outer.num_steps=many", "num_steps"),
         ("--strategy=tpu", "strategy"),
+        ("--task_loop=vmap", "should be one of <auto|map|batched>"),
         ("--config.dataset.name=mnist", "error: Unknown data set: expected one of"),
         ("--config.model.method=Mamba", "error: `config.model.method` must be one of"),
         (

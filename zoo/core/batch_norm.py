@@ -6,7 +6,7 @@ import contextvars
 import keras
 import tensorflow as tf
 
-from zoo.core import arguments, replica_statistics
+from zoo.core import arguments, replica_statistics, task_loop
 
 STATISTICS = ("running", "batch")
 
@@ -14,6 +14,7 @@ STATISTICS = ("running", "batch")
 _RECORDED = contextvars.ContextVar("recorded", default=None)
 _GIVEN = contextvars.ContextVar("given", default=None)
 _WRITTEN_OUT = contextvars.ContextVar("written_out", default=False)
+_ROW_WEIGHTS = contextvars.ContextVar("row_weights", default=None)
 _OF_BATCH = contextvars.ContextVar("of_batch", default=None)  # None, or what becomes of the averages: "keep" or "move"
 
 
@@ -44,6 +45,31 @@ def given_statistics(statistics):
 def written_out():
     """Context in which no layer calls the fused op for the statistics of its batch, which engines for devices do not have."""
     return _set(_WRITTEN_OUT, True)
+
+
+def weighted_rows(weights):
+    """Context in which the statistics of a batch are those of its rows of weight 1, and not of those of weight 0: float [rows].
+
+    Where all of them are 0, those of the first row. It matters where all tasks are run at once: elsewhere rows that do not count
+    are taken out, see `taskwise.usable_support`.
+    """
+    if not task_loop.at_once():
+        return contextlib.nullcontext()
+    known = tf.get_static_value(weights)  # ones, where no row can be padded
+    if known is not None and known.all():
+        return contextlib.nullcontext()
+    first = tf.one_hot(0, tf.shape(weights)[0], dtype=weights.dtype)
+    return _set(_ROW_WEIGHTS, tf.where(tf.reduce_any(weights > 0), weights, first))
+
+
+def row_weights(x):
+    """(weights of the rows of x that broadcast to it, or None; number of values per channel), see `weighted_rows`."""
+    weights = _ROW_WEIGHTS.get()
+    if weights is None:
+        return None, tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
+    places = tf.cast(tf.reduce_prod(tf.shape(x)[1:-1]), x.dtype)
+    weights = tf.cast(weights, x.dtype)
+    return tf.reshape(weights, [-1] + [1] * (x.shape.rank - 1)), tf.reduce_sum(weights) * places
 
 
 def batch_statistics(move_averages=False):
@@ -153,7 +179,8 @@ class BatchNorm(keras.layers.Layer):
 
     def _normalize_by_averages(self, x, gamma, beta):
         mean, variance = self.averages(x.dtype)
-        if _is_fusible(x) and _GIVEN.get() is None:  # the op has no derivative by mean and variance
+        # The op has no derivative by mean and variance.
+        if _is_fusible(x) and _GIVEN.get() is None and not task_loop.at_once():
             return tf.compat.v1.nn.fused_batch_norm(
                 x, gamma, beta, mean, variance, epsilon=self.epsilon, is_training=False
             )[0]
@@ -162,13 +189,17 @@ class BatchNorm(keras.layers.Layer):
 
     def _normalize(self, x, gamma, beta):
         """(outputs, mean, variance, number of values per channel) by the statistics of the batch."""
-        count = tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
-        shared = replica_statistics.is_shared()
-        if _is_fusible(x) and not _WRITTEN_OUT.get() and not shared:
+        weights, count = row_weights(x)
+        written_out = _WRITTEN_OUT.get() or task_loop.at_once() or weights is not None or replica_statistics.is_shared()
+        if _is_fusible(x) and not written_out:
             return *fused_batch_norm(x, gamma, beta, self.epsilon, _RECORDED.get() is not None), count
         axes = list(range(x.shape.rank - 1))
-        mean = tf.reduce_mean(x, axes)
-        variance = tf.reduce_mean(tf.square(x - mean), axes)
+        if weights is None:
+            mean = tf.reduce_mean(x, axes)
+            variance = tf.reduce_mean(tf.square(x - mean), axes)
+        else:
+            mean = tf.reduce_sum(weights * x, axes) / count
+            variance = tf.reduce_sum(weights * tf.square(x - mean), axes) / count
         mean, variance, count = replica_statistics.combined(mean, variance, count)
         return gamma * (x - mean) * tf.math.rsqrt(variance + self.epsilon) + beta, mean, variance, count
 

@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 
 from zoo.core import arguments, episode
-from zoo.core.batch_norm import BatchNorm, given_statistics, recorded_statistics
+from zoo.core.batch_norm import BatchNorm, given_statistics, recorded_statistics, weighted_rows
+from zoo.core.convolution import batch_convolutions
 from zoo.core.inner_loop_layers import refuse_constraints, refuse_moving_state
 from zoo.core.random_masks import SeedStates, drawn_at
 from zoo.core.replace_normalization import keras_normalizations
@@ -51,6 +52,7 @@ class FastWeightsModel(TaskwiseModel):
         head = keras.layers.Dense(way or target_size, kernel_initializer=self.head_initializer, name=head_name)
         inputs = keras.Input(self.input_shape, name=inputs_name)
         self.network = keras.Model(inputs, head(backbone(inputs)), name="network")
+        batch_convolutions(self.network)
         self.name_of = VariableNames(self.network.variables, taken=_RECORDS)
         self._seeds = SeedStates(self.network)
         self._check_layers()
@@ -101,11 +103,11 @@ class FastWeightsModel(TaskwiseModel):
         """Recorded statistics as entries of the task state."""
         return {name: value for layer, names in self._statistics_names() for name, value in zip(names, recorded[layer])}
 
-    def support_statistics(self, theta, x, training=False):
+    def support_statistics(self, theta, x, weights, training=False):
         """Mean and variance that each BatchNorm finds in support rows [S, ...] under `theta`, as entries of the task state."""
         if not self.keeps_support_statistics:
             return {}
-        with recorded_statistics() as recorded, drawn_at(-1):
+        with recorded_statistics() as recorded, weighted_rows(weights), drawn_at(-1):
             self.forward(theta, x, training)
         return self.named_statistics(recorded)
 
@@ -169,7 +171,7 @@ class FastWeightsModel(TaskwiseModel):
         if training:
             return x, y, weights
         if self.target_size is None:
-            order = class_balanced_order(x, y)
+            order = class_balanced_order(x, y, weights)
         else:
             order = class_balanced_order(tf.concat([tf.reshape(x, [tf.shape(y)[0], -1]), y], axis=-1))
         return tf.gather(x, order), tf.gather(y, order), tf.gather(weights, order)

@@ -17,7 +17,7 @@ def content_keys(rows):
     return sums * 16807 % _MODULUS
 
 
-def class_balanced_order(rows, labels=None):
+def class_balanced_order(rows, labels=None, weights=None):
     """The rows of one task dealt class by class: the first of every class, the second of every class, and so on.
 
     Within a class, rows come in the order of `content_keys`. So every minibatch holds the classes in nearly equal parts, and a
@@ -26,16 +26,20 @@ def class_balanced_order(rows, labels=None):
     Args:
         rows: float [rows, ...].
         labels: int64 [rows], or None where all rows are of one kind.
+        weights: float [rows]; rows of weight 0 come last. None where all rows count.
 
     Returns:
         int32 [rows], positions in `rows`.
     """
     keys = content_keys(rows)
     labels = tf.zeros_like(keys) if labels is None else tf.cast(labels, keys.dtype)
+    if weights is not None:
+        labels = tf.where(weights > 0, labels, -1)
     position = tf.range(tf.shape(keys)[0])
     first = tf.logical_or(
         keys[None, :] < keys[:, None],
         tf.logical_and(keys[None, :] == keys[:, None], position[None, :] < position[:, None]),
     )
     rank = tf.reduce_sum(tf.cast(tf.logical_and(first, labels[None, :] == labels[:, None]), keys.dtype), axis=-1)
-    return tf.argsort(rank * (tf.reduce_max(labels) + 1) + labels, stable=True)
+    places = rank * (tf.reduce_max(labels) + 1) + labels
+    return tf.argsort(places if weights is None else tf.where(weights > 0, places, places.dtype.max), stable=True)

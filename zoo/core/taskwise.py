@@ -1,19 +1,31 @@
 """Methods that adapt by gradients: one task at a time, mapped over tasks in this one place."""
 
+import functools
+import logging
 import os
+import re
 
 import tensorflow as tf
 
-from zoo.core import episode, gradients
+from zoo.core import batched_operations, episode, gradients, task_loop
 from zoo.core.few_shot_model import FewShotModel
 from zoo.core.random_masks import drawn_at
 
 
-def map_tasks(function, tasks, output_signature):
+def map_tasks(function, tasks, output_signature, batchable=False):
     """Applies `function` to each task of `tasks` (T leading) and stacks the results; each task draws numbers of its own.
 
-    One traced body, whose iterations run in parallel up to the inter-op threads. `tf.vectorized_map` is no choice here: it
-    is slower (grouped convolutions), and fails in a served graph where T is unknown and arrives as 1.
+    The one place where it is chosen whether tasks are taken one after the other or all at once, see `task_loop`. Eager calls take
+    them one after the other: all at once they would be traced anew in each call.
+
+    Args:
+        function: of one task, a structure of tensors without T.
+        tasks: that structure with T.
+        output_signature: structure of tf.TensorSpec of what `function` returns.
+        batchable: whether `function` may be run for all tasks at once, see `task_loop.at_once`.
+
+    Raises:
+        ValueError: where "batched" was chosen, and the function is `batchable` but TensorFlow cannot run it so.
     """
     leading = tf.convert_to_tensor(tf.nest.flatten(tasks)[0])
     num_tasks = tf.shape(leading)[0]
@@ -29,6 +41,10 @@ def map_tasks(function, tasks, output_signature):
     if not tf.executing_eagerly() and leading.shape[:1] == [1]:  # no loop, which engines for devices cannot run
         one = numbered((first, tf.nest.map_structure(lambda values: values[0], tasks)))
         return tf.nest.map_structure(lambda value: tf.expand_dims(value, 0), one)
+    if batchable and task_loop.is_batched() and not tf.executing_eagerly():
+        outputs = _all_at_once(numbered, (first + tf.range(num_tasks), tasks), output_signature)
+        if outputs is not None:
+            return outputs
     # Two tasks in flight per core keep it busy; more of them push each other out of its cache.
     parallel_iterations = 1 if tf.executing_eagerly() else 2 * os.cpu_count()
     return tf.map_fn(
@@ -39,14 +55,53 @@ def map_tasks(function, tasks, output_signature):
     )
 
 
+def _all_at_once(function, tasks, output_signature):
+    """The function of all tasks, each of its operations in one for all of them; None where "auto" may take the map instead."""
+    # By number: `vectorized_map` takes what has one element for a value that all tasks share.
+    num_tasks = tf.shape(tf.nest.flatten(tasks)[0])[0]
+
+    def of_number(number):
+        return function(tf.nest.map_structure(lambda values: tf.gather(values, number), tasks))
+
+    batched_operations.register()
+    try:
+        with task_loop.tasks_at_once():
+            outputs = tf.vectorized_map(of_number, tf.range(num_tasks), fallback_to_while_loop=False)
+    except ValueError as error:
+        reason = _reason(error)
+        if task_loop.chosen() == "batched":
+            raise ValueError(f"Tasks cannot be taken all at once (--task_loop=batched): {reason}") from error
+        _say_once(reason)
+        return None
+    tf.nest.map_structure(lambda value, spec: value.set_shape([None, *spec.shape]), outputs, output_signature)
+    return outputs
+
+
+@functools.cache
+def _say_once(reason):
+    logging.warning("Tasks are taken one by one, since they cannot be taken all at once: %s", reason)
+
+
+def _reason(error):
+    """What `vectorized_map` could not do, in one line that names the operation: TensorFlow's own has many and names a kind."""
+    message = str(error)
+    kind = re.search(r"No pfor vectorization defined for (\w+)|of op '(\w+)'", message)
+    kind = kind and (kind[1] or kind[2])
+    found = [op.name for op in tf.compat.v1.get_default_graph().get_operations() if op.type == kind]
+    return f"TensorFlow has no such form of {kind}, in {found[0]}" if found else " ".join(message.split())[:200]
+
+
 def usable_support(support_x, support_y, usable):
     """The usable rows of one task and their weights, with one row of weight 0 where there is none.
 
     Batch statistics must not see padded rows, so they are taken out and not only weighted; and the gradient of a
-    max-pool over zero rows aborts the process, hence the one zero row.
+    max-pool over zero rows aborts the process, hence the one zero row. Where all tasks are run at once they stay, as zeros of
+    weight 0 behind the others, and `batch_norm.weighted_rows` keeps them out of statistics.
 
     Returns: `(x [rows, ...], y [rows, ...], weights float [rows])`.
     """
+    if task_loop.at_once():
+        return _usable_first(support_x, support_y, usable)
     x, y = tf.boolean_mask(support_x, usable), tf.boolean_mask(support_y, usable)
     num_dummies = tf.cast(tf.equal(tf.shape(y)[0], 0), tf.int32)
 
@@ -58,6 +113,35 @@ def usable_support(support_x, support_y, usable):
     for padded, rows in ((padded_x, x), (padded_y, y)):
         padded.set_shape([None, *rows.shape[1:]])  # an op would do too, and engines for devices do not know it
     return padded_x, padded_y, weights
+
+
+def rows_that_count(rows, weights):
+    """Those rows of one task whose weight is not 0, and their weights; all of them where all tasks are run at once."""
+    if task_loop.at_once():
+        return rows, weights
+    return tf.boolean_mask(rows, weights > 0), tf.boolean_mask(weights, weights > 0)
+
+
+def minibatch(step, size, weights):
+    """The rows of minibatch number `step` of one task, from the start again when they are used up: int32 [size].
+
+    Args:
+        step: int, or int32 scalar.
+        size: rows of a minibatch; all rows when None.
+        weights: of the rows, from `usable_support`.
+    """
+    if size is None:
+        return tf.range(tf.shape(weights)[0])
+    num_usable = tf.maximum(tf.math.count_nonzero(weights, dtype=tf.int32), 1)
+    return (step * size + tf.range(size)) % num_usable
+
+
+def _usable_first(x, y, usable):
+    """All rows, the usable ones first and the others zeros of weight 0."""
+    order = tf.argsort(tf.cast(tf.logical_not(usable), tf.int32), stable=True)
+    x, y, usable = tf.gather(x, order), tf.gather(y, order), tf.gather(usable, order)
+    of_row = tf.reshape(usable, [-1] + [1] * (x.shape.rank - 1))
+    return tf.where(of_row, x, tf.zeros_like(x)), tf.where(usable, y, tf.zeros_like(y)), tf.cast(usable, x.dtype)
 
 
 class TaskwiseModel(FewShotModel):
@@ -86,13 +170,18 @@ class TaskwiseModel(FewShotModel):
 
     def adapt(self, support_x, support_y, training=False):
         support = self.checked_support(support_x, support_y)
-        return map_tasks(lambda task: self.adapt_task(*task, training=training), support, self.state_signature())
+        return map_tasks(
+            lambda task: self.adapt_task(*task, training=training), support, self.state_signature(), batchable=True
+        )
 
     def predict_with(self, task_state, query_x, training=False):
         task_state = episode.as_state(task_state)
         query_x = self.checked_queries(query_x, task_state)
         return map_tasks(
-            lambda task: self.predict_task(*task, training=training), (task_state, query_x), self._outputs_spec()
+            lambda task: self.predict_task(*task, training=training),
+            (task_state, query_x),
+            self._outputs_spec(),
+            batchable=True,
         )
 
     def compute_gradients(self, x, y, scale_loss=tf.identity):
@@ -113,5 +202,5 @@ class TaskwiseModel(FewShotModel):
             [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables],
         )
         tasks = (x["support_x"], x["support_y"], x["query_x"], y)
-        losses, outputs, by_task = map_tasks(one_task, tasks, signature)
+        losses, outputs, by_task = map_tasks(one_task, tasks, signature, batchable=True)
         return tf.reduce_mean(losses), outputs, [tf.reduce_mean(gradient, axis=0) for gradient in by_task]

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from zoo.backbones.conv5 import PAPER_INITIALIZER
 from zoo.core import arguments, episode
+from zoo.core.convolution import convolve
 from zoo.core.row_order import class_balanced_order
 from zoo.core.taskwise import TaskwiseModel
 from zoo.model_based.gradient_networks import GradientLSTM, GradientMLP, gradient_features
@@ -205,7 +206,7 @@ class MetaNetwork(TaskwiseModel):
         *convs, hidden = split_weights(task_weights, key_kernels(self.key_backbone, self.key_hidden))
 
         def augmented(kernel, fast, h):  # slow and fast filters in one convolution
-            both = tf.nn.relu(tf.nn.conv2d(h, tf.concat([kernel, fast], axis=-1), 1, "SAME"))
+            both = tf.nn.relu(convolve(h, tf.concat([kernel, fast], axis=-1)))
             return tf.add_n(tf.split(both, 2, axis=-1))
 
         features = run_chain(self.key_backbone, x, lambda index, kernel, h: augmented(kernel, convs[index], h))
@@ -216,7 +217,7 @@ class MetaNetwork(TaskwiseModel):
         *convs, hidden, head = split_weights(fast_weights, [*key_kernels(self.backbone, self.hidden), self.head.kernel])
 
         def augmented(kernel, fast, h):
-            slow = tf.nn.conv2d(h, kernel, 1, "SAME")
+            slow = convolve(h, kernel)
             return tf.nn.relu(slow) + tf.nn.relu(row_convolution(h, fast))
 
         h = run_chain(self.backbone, x, lambda index, kernel, h: augmented(kernel, convs[index], h))

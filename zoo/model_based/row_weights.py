@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from zoo.core import convolution
 from zoo.core.batch_norm import BatchNorm
 
 # ---- which networks
@@ -91,12 +92,7 @@ def run_chain(backbone, x, convolve):
 
 def patches(h, kernel_shape):
     """What a kernel of stride 1 and padding "same" sees at each place: [B, H, W, C] -> [B, H * W, kernel's inputs]."""
-    rows, columns = kernel_shape[:2]
-    height, width = h.shape[1:3]
-    margins = [[(size - 1) // 2, size // 2] for size in (rows, columns)]
-    h = tf.pad(h, [[0, 0], *margins, [0, 0]])
-    shifted = [h[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
-    return flatten_space(tf.concat(shifted, axis=-1))
+    return flatten_space(convolution.patches(h, kernel_shape[:2]))
 
 
 def flatten_space(h):
@@ -142,7 +138,7 @@ def row_gradients(backbone, hidden, head, x, loss):
         return z
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        h = run_chain(backbone, x, lambda index, kernel, h: tf.nn.relu(linear(h, tf.nn.conv2d(h, kernel, 1, "SAME"))))
+        h = run_chain(backbone, x, lambda index, kernel, h: tf.nn.relu(linear(h, convolution.convolve(h, kernel))))
         key = linear(h, tf.matmul(h, hidden.kernel))
         h = tf.nn.relu(key)
         total = loss(key, linear(h, tf.matmul(h, head.kernel)))

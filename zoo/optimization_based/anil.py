@@ -2,7 +2,7 @@
 
 import keras
 
-from zoo.core.batch_norm import recorded_statistics
+from zoo.core.batch_norm import recorded_statistics, weighted_rows
 from zoo.core.random_masks import drawn_at
 from zoo.optimization_based.maml import MAML
 
@@ -34,7 +34,7 @@ class ANIL(MAML):
         return self.head_layer()
 
     def _adapted(self, x, y, weights, num_steps, training):
-        with recorded_statistics() as recorded, drawn_at(-1):
+        with recorded_statistics() as recorded, weighted_rows(weights), drawn_at(-1):
             features = self._features(x, training)
         head = self._descend(self.initial_weights(), features, y, weights, num_steps, unroll=training)
         return {**head, **(self.named_statistics(recorded) if self.keeps_support_statistics else {})}

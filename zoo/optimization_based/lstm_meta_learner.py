@@ -6,10 +6,11 @@ import keras
 import tensorflow as tf
 
 from zoo.core import arguments
-from zoo.core.batch_norm import batch_statistics
+from zoo.core.batch_norm import batch_statistics, weighted_rows
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.lstm import lstm_state
 from zoo.core.random_masks import drawn_at
+from zoo.core.taskwise import minibatch
 
 GATE_FEEDBACKS = ("sigmoid", "pre_sigmoid")
 
@@ -159,13 +160,11 @@ class LSTMMetaLearner(FastWeightsModel):
 
     def adapt_task(self, support_x, support_y, training=False):
         x, y, weights = self.ordered_support(support_x, support_y, training or self.inner_batch is None)
-        num_rows = tf.shape(weights)[0]
-        size = num_rows if self.inner_batch is None else self.inner_batch
         num_steps = self.num_inner_steps if training else self.num_inner_steps_test
         theta = self._flat(self.initial_weights())
 
         def step(t, theta, averages, state):
-            rows = (t * size + tf.range(size)) % num_rows
+            rows = minibatch(t, self.inner_batch, weights)
             with drawn_at(t):
                 loss, gradient, averages = self._loss_and_gradient(
                     theta, averages, tf.gather(x, rows), tf.gather(y, rows), tf.gather(weights, rows), training
@@ -183,7 +182,11 @@ class LSTMMetaLearner(FastWeightsModel):
         """Support loss, its gradient [P], and the averages after it; all of them constants to the outer gradient."""
         theta = tf.stop_gradient(theta)
         # At inference too the averages are those of the support batches; but then nothing is dropped.
-        with tf.GradientTape(watch_accessed_variables=False) as tape, batch_statistics(move_averages=True):
+        with (
+            tf.GradientTape(watch_accessed_variables=False) as tape,
+            batch_statistics(move_averages=True),
+            weighted_rows(weights),
+        ):
             tape.watch(theta)
             outputs, averages = self._forward(self._unflat(theta), averages, x, training)
             loss = self.support_loss(y, outputs, weights)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from zoo.core import arguments, gradients, inner_optimizers
+from zoo.core.batch_norm import weighted_rows
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.random_masks import drawn_at
 
@@ -131,7 +132,7 @@ class MAML(FastWeightsModel):
     def _adapted(self, x, y, weights, num_steps, training):
         """theta_k of one task, and the statistics of its support rows under it."""
         theta = self._descend(self.initial_weights(), x, y, weights, num_steps, unroll=training)
-        return {**theta, **self.support_statistics(theta, x, training)}
+        return {**theta, **self.support_statistics(theta, x, weights, training)}
 
     def _descend(self, theta, x, y, weights, num_steps, unroll):
         """theta_k from theta_0 by k inner steps on one task."""
@@ -161,7 +162,7 @@ class MAML(FastWeightsModel):
         Returns:
             `(theta, slots)`.
         """
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape, weighted_rows(weights):
             tape.watch(theta)
             loss = self.support_loss(y, self.forward(theta, x, training), weights)
         slopes = gradients.gradient(tape, loss, theta)

@@ -4,9 +4,10 @@ import keras
 import tensorflow as tf
 
 from zoo.core import arguments, compiling, episode, gradients, inner_optimizers
+from zoo.core.batch_norm import weighted_rows
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.random_masks import drawn_at
-from zoo.core.taskwise import map_tasks
+from zoo.core.taskwise import map_tasks, minibatch, rows_that_count
 from zoo.core.unique_names import unique_names
 
 EVALUATIONS = ("support+one", "support", "transductive")
@@ -118,8 +119,8 @@ class Reptile(FastWeightsModel):
         phi, _ = self._train_on_task(support_x, support_y, training)
         state = self.with_class_counts(phi, support_y)
         if self.keeps_support_statistics:
-            x, _, _ = self.weighted_support(support_x, support_y)
-            return {**state, **self.support_statistics(phi, x)}
+            x, _, weights = self.weighted_support(support_x, support_y)
+            return {**state, **self.support_statistics(phi, x, weights)}
         if not self._asks_with_support:
             return state
         usable = episode.usable_rows(support_y, self.way) if self.target_size is None else tf.ones_like(support_y[:, 0])
@@ -130,13 +131,13 @@ class Reptile(FastWeightsModel):
         x, y, weights = self.ordered_support(support_x, support_y, training)
         if self.target_size is None:
             y = tf.where(weights > 0, y, episode.PADDING_LABEL)
-        num_rows = tf.shape(weights)[0]
         num_steps = self.num_inner_steps if training else self.num_inner_steps_test
-        size = self.inner_batch if training else self.inner_batch_test or num_rows
+        size = self.inner_batch if training else self.inner_batch_test
 
         def inner_step(step, phi, slots):
-            rows = (step * size + tf.range(size)) % num_rows
-            with tf.GradientTape(watch_accessed_variables=False) as tape, drawn_at(step):
+            rows = minibatch(step, size, weights)
+            counted = weighted_rows(tf.gather(weights, rows))
+            with tf.GradientTape(watch_accessed_variables=False) as tape, counted, drawn_at(step):
                 tape.watch(phi)
                 loss = self.task_objective(tf.gather(y, rows), self.forward(phi, tf.gather(x, rows), training))
                 loss += self._penalty(phi)
@@ -179,7 +180,7 @@ class Reptile(FastWeightsModel):
         moment_specs = {path: specs[path] for path in self._moments}
         signature = tf.TensorSpec([], self.compute_dtype), self._outputs_spec(), specs, moment_specs
         tasks = x["support_x"], x["support_y"], x["query_x"], y
-        losses, outputs, phi, moments = map_tasks(one_task, tasks, signature)
+        losses, outputs, phi, moments = map_tasks(one_task, tasks, signature, batchable=True)
         for path, moment in moments.items():
             self._moments[path].assign(tf.reduce_mean(moment, axis=0))
         if self._num_updates is not None:
@@ -199,10 +200,12 @@ class Reptile(FastWeightsModel):
     def predict_task(self, task_state, query_x, training=False):
         if not self._asks_with_support:
             return super().predict_task(task_state, query_x, training)
-        support_x = tf.boolean_mask(task_state["support_x"], task_state["support_usable"] > 0)
+        support_x, weights = rows_that_count(task_state["support_x"], task_state["support_usable"])
+        weights = tf.concat([weights, [1.0]], axis=0)
 
         def one_query(image):
-            return self.forward(task_state, tf.concat([support_x, image[None]], axis=0), training)[-1]
+            with weighted_rows(weights):
+                return self.forward(task_state, tf.concat([support_x, image[None]], axis=0), training)[-1]
 
         outputs = tf.map_fn(one_query, query_x, fn_output_signature=self._outputs_spec().dtype)
         return self.masked(tf.ensure_shape(outputs, self._outputs_spec().shape), task_state)
