@@ -165,7 +165,7 @@ class SiameseNetwork(EmbeddingModel):
     def answer_in_evaluation(self, x, y):
         x = self.checked_inputs(x)
         state = self.adapt(x["support_x"], x["support_y"])
-        pair_logits = self.similarity_logits(self.embed(x["query_x"]), state["embeddings"])
+        pair_logits = self.similarity_logits(self.embed_queries(x["query_x"]), state["embeddings"])
         self._update_verification(pair_logits, pair_labels(y, x["support_y"]))
         return self._best_pairs(state, pair_logits)
 

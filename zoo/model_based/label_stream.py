@@ -131,11 +131,12 @@ class LabelStreamModel(EmbeddingModel):
     def presentation_logits(self, support_x, support_y):
         """Log probabilities of the classes at every step of the stream, before its label arrives: [T, S, way]."""
         support_x, support_y = self.checked_support(support_x, support_y)
-        log_p, state = self._read(self.embed(support_x), support_y, training=False)
+        log_p, state = self._read(self.embed_support(support_x, support_y), support_y, training=False)
         return tf.matmul(log_p, self._codes_of(state), transpose_b=True)
 
     def answer_in_evaluation(self, x, y):
-        log_p, state = self._read(self.embed(x["support_x"]), x["support_y"], training=False)
+        support = self.embed_support(x["support_x"], x["support_y"])
+        log_p, state = self._read(support, x["support_y"], training=False)
         self._update_presentations(log_p, x["support_y"], self._codes_of(state))
         return self.predict_with(state, x["query_x"])
 
