@@ -75,6 +75,27 @@ def test_mixed_precision_takes_the_step_of_float32_or_is_refused(method, in_floa
     assert np.linalg.norm(own - step) < 0.2 * np.linalg.norm(step)  # rounding alone; unscaled it would be 1.0
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda backbone: zoo.PrototypicalNetwork(backbone, way=WAY, distance_scale="learned"),
+        lambda backbone: zoo.SimpleShot(backbone, way=WAY),
+    ],
+    ids=["learned scale", "base mean"],
+)
+def test_weights_beside_the_backbone_keep_their_digits(policy, build):
+    """1.0004 is 1 in float16; the embeddings are those of a network whose layers compute in float32."""
+    answers = []
+    for name in ("float32", "mixed_float16"):
+        policy(name)
+        model = build(keras.Sequential([keras.Input((3,)), keras.layers.Activation("linear", dtype="float32")]))
+        own = model.weights[0]
+        own.assign(tf.fill(own.shape, 1.0004))
+        x = {key: np.array([np.eye(3)]) if "x" in key else np.array([[0, 1, 2]]) for key in episode()[0]}
+        answers.append(model(x).numpy())
+    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-6)
+
+
 def test_half_precision_without_float32_weights_and_a_mixture_are_refused(policy):
     backbone = zoo.backbones.mlp(IMAGE_SHAPE, hidden_sizes=(4,))
     policy("float64")

@@ -62,6 +62,17 @@ def test_the_mean_is_that_of_the_embeddings_and_stays_with_the_model(tmp_path):
     np.testing.assert_array_equal(again.base_mean, model.base_mean)
 
 
+@pytest.mark.parametrize(
+    "images",
+    [np.full([2, 4], 200, np.uint8), np.zeros([2, 5]), tf.data.Dataset.from_tensors(np.zeros([2, 4], np.int64))],
+)
+def test_a_mean_of_other_images_is_refused(images):
+    """Integers up to 255 would be embedded as they are, and the mean be far from every embedding."""
+    model = zoo.SimpleShot(zoo.backbones.mlp((4,), hidden_sizes=(3,)))
+    with pytest.raises(ValueError, match=r"^`images` must be float \[N, 4\]. Received: dtype=[^\n]*, shape="):
+        model.measure_base_mean(images)
+
+
 def test_an_unknown_transform_is_named():
     with pytest.raises(ValueError, match="`transform` must be one of .* Received: transform='z'"):
         zoo.SimpleShot(identity_backbone(), transform="z")

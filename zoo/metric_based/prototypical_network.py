@@ -75,7 +75,8 @@ class PrototypicalNetwork(EmbeddingModel):
         self.log_scale = None
         if distance_scale == "learned":
             start = keras.initializers.Constant(math.log(default))
-            self.log_scale = self.add_weight(name="log_distance_scale", shape=(), initializer=start)
+            # Distances are float32 also where the backbone computes in half precision.
+            self.log_scale = self.add_weight(name="log_distance_scale", shape=(), initializer=start, autocast=False)
 
     def scale(self):
         """s, a number or a scalar tensor."""

@@ -1,6 +1,7 @@
 """SimpleShot: nearest centroid on the features of a plain classifier."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from zoo.core import arguments, distances, episode
@@ -57,14 +58,26 @@ class SimpleShot(EmbeddingModel):
         self.scale = arguments.number("scale", scale, above=0)
         # There for every transform, so that a trained model can be asked with another one.
         shape = self.backbone.output_shape[1:]
-        self.base_mean = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="base_mean")
+        self.base_mean = self.add_weight(
+            shape=shape, initializer="zeros", trainable=False, autocast=False, name="base_mean"
+        )
 
     def measure_base_mean(self, images):
         """Sets m to the mean embedding of images of the training classes.
 
         Args:
             images: float32 [N, *input_shape], or a finite tf.data.Dataset of batches of them.
+
+        Raises:
+            ValueError: for images of another shape or type: m of integers up to 255 would be far from every embedding.
         """
+        images = images if isinstance(images, tf.data.Dataset) else np.asarray(images)
+        spec = getattr(images, "element_spec", images)
+        fits = tf.TensorShape(spec.shape).is_compatible_with((None, *self.input_shape))
+        if not fits or not tf.as_dtype(spec.dtype).is_floating:
+            wanted = ", ".join(["N", *map(str, self.input_shape)])
+            received = f"dtype={tf.as_dtype(spec.dtype).name}, shape={tuple(spec.shape)}"
+            raise ValueError(f"`images` must be float [{wanted}]. Received: {received}")
         self.base_mean.assign(self.backbone.predict(images, verbose=0).mean(axis=0))
 
     def adapt_embeddings(self, embeddings, support_y, training=False):
