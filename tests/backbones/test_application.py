@@ -162,14 +162,17 @@ def test_weights_come_from_a_file(backbone, tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_a_flag_can_ask_for_random_weights():
+    """`--config.model.backbone_options.weights=None` is the word, where the config has a word."""
+    assert keras_application("MobileNetV2", (32, 32, 3), weights="None", **SMALL).output_shape == (None, 1280)
+
+
 def test_imagenet_without_a_network_is_one_line(monkeypatch):
     def fail(*_, **__):
         raise Exception("URL fetch failure on https://example.org: None -- [Errno -2] Name or service not known")
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", fail)
-    message = (
-        "The weights of MobileNetV2 must be had.*downloaded once.* Received: weights='imagenet' .URL fetch failure"
-    )
+    message = "The weights of MobileNetV2 must be downloaded once, .* or come from a file. Received: weights='imagenet' .URL fetch failure"
     with pytest.raises(ValueError, match=message) as error:
         keras_application("MobileNetV2", (96, 96, 3), weights="imagenet", **SMALL)
     assert "\n" not in str(error.value)
@@ -183,6 +186,7 @@ def test_imagenet_without_a_network_is_one_line(monkeypatch):
             {"weights": "none.h5"},
             "`weights` must be None, 'imagenet' or a file that is there. Received: weights='none.h5'",
         ),
+        ({"weights": 5}, "`weights` must be None, 'imagenet' or a file that is there. Received: weights=5"),
         ({"pooling": None}, "`pooling` must be one of .* Received: pooling=None"),
         ({"input_shape": (24, 24, 4)}, "`input_shape` must be .height, width, 1 or 3."),
         ({"image_size": 16}, "`image_size` must be at least 32 for MobileNetV2. Received: image_size=16"),

@@ -1,6 +1,7 @@
 """Any network of keras.applications, with its own preprocessing inside."""
 
 import inspect
+import os
 import pathlib
 
 import keras
@@ -59,7 +60,7 @@ def keras_application(
     Args:
         name: of the network, "MobileNetV2" say; `application_names()` lists them.
         input_shape: (height, width, channels) of the images of the data set, 1 or 3 channels; grey becomes three times the same.
-        weights: None for random ones; "imagenet" for those that Keras downloads once and keeps; or a file of weights of this
+        weights: None, or "none" as a flag of a config says it, for random ones; "imagenet" for those that Keras downloads once and keeps; or a file of weights of this
             network without its top (.weights.h5 or .h5).
         trainable: whether training changes the network. Frozen, its BatchNorm has the averages that the weights came with.
         pooling: "avg" or "max" over height and width.
@@ -122,8 +123,9 @@ def _built(name, input_shape, weights, pooling, options):
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(f"`options` of {name} must be among {known}. Received: {unknown}")
+    weights = None if str(weights).lower() == "none" else weights
     named = weights is None or weights == "imagenet"
-    if not named and not pathlib.Path(weights).is_file():
+    if not named and not (isinstance(weights, (str, os.PathLike)) and pathlib.Path(weights).is_file()):
         raise ValueError(f"`weights` must be None, 'imagenet' or a file that is there. Received: weights={weights!r}")
     build = lambda weights: _network(name)(  # noqa: E731
         include_top=False, weights=weights, input_shape=input_shape, pooling=pooling, **options
@@ -134,7 +136,11 @@ def _built(name, input_shape, weights, pooling, options):
             network.load_weights(weights)
         return network
     except Exception as error:  # Keras raises a plain one for what cannot be downloaded
-        what = "be had: they are downloaded once, into ~/.keras/models" if weights == "imagenet" else "fit the network"
+        what = (
+            "be downloaded once, into ~/.keras/models, or come from a file"
+            if weights == "imagenet"
+            else "fit the network"
+        )
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         if weights is None:
             raise ValueError(f"{name} cannot be built with input shape {input_shape} and {options}: {first}") from error
