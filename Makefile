@@ -1,6 +1,7 @@
 # make quickstart   environment, then train, evaluate, export and use a model on data that needs no download
 # make test         environment, then the tests (about 20 minutes); real Omniglot is tested where TFDS_DATA_DIR holds it
 # make test-all     the slow tests too
+# make bench        training steps beside PyTorch and JAX, in an environment of their own; ROWS=maml_5_steps,... for some
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,10 @@ READY := $(VENV)/.ready
 RUN := runs/quickstart
 EXPORT := $(RUN)/export
 
-.PHONY: quickstart test test-all lint lock clean
+PEERS := .venv-peers
+ROWS ?=
+
+.PHONY: quickstart test test-all bench lint lock clean
 
 quickstart: $(READY)
 	$(BIN)/python -m trainers.train --config=configs/prototypical_network_glyphs.py --workdir=$(RUN)
@@ -34,6 +38,14 @@ test: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest -q -n 2
+
+bench: $(READY) $(PEERS)/.ready
+	$(BIN)/python -m benchmarks.compare --peers=$(PEERS)/bin/python --document=docs/performance.md $(if $(ROWS),--rows=$(ROWS))
+
+$(PEERS)/.ready: benchmarks/contenders/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 $(READY): requirements.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) else "Python 3.10 to 3.13 is needed. Received: %d.%d; name another with PYTHON=..." % v)'
@@ -60,4 +72,4 @@ lock: $(TOOLS)/bin/ruff
 	mv requirements.new requirements.txt
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(PEERS) runs

@@ -108,6 +108,15 @@ def test_a_refused_request_says_why(clients, kind):
         clients[kind].adapt(support_x, support_y[:, :-1])
 
 
+def test_wrong_names_in_this_process_are_errors_of_the_client(clients):
+    """With no server in between, TensorFlow's own complaint was a traceback."""
+    support_x, support_y, _ = arrays()
+    with pytest.raises(client.ServingError, match=r"\['support_images', 'support_labels'\]. Received: \['images'\]"):
+        clients["local"].call("adapt", {"images": support_x})
+    with pytest.raises(client.ServingError, match="signatures .*Received: learn"):
+        clients["local"].call("learn", {"support_images": support_x, "support_labels": support_y})
+
+
 def test_a_message_over_the_limit_is_an_error_of_the_client(clients):
     with pytest.raises(client.ServingError, match="RESOURCE_EXHAUSTED"):
         clients["small"].adapt(*arrays()[:2])

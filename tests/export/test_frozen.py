@@ -64,6 +64,15 @@ def test_an_example_without_one_file_is_answered_with_nothing_alone(frozen):
     assert np.isnan(scores[1:]).all()
 
 
+def test_an_image_above_max_image_pixels_counts_as_a_broken_one(tmp_path, unproven):
+    model = descriptors.build("prototypical_network")
+    x, _ = episode(num_tasks=1)
+    folder = freeze(model, x["support_x"][0], x["support_y"][0], NAMES, tmp_path, max_image_pixels=300)
+    small, large = (example(np.zeros([side, side, 1], np.float32)) for side in (17, 18))  # 289 and 324 pixels
+    scores = tf.saved_model.load(str(folder)).signatures["classify"](inputs=tf.constant([small, large]))["scores"]
+    assert np.isfinite(scores[0]).all() and np.isnan(scores[1]).all()
+
+
 def test_an_image_that_is_not_finite_is_answered_with_nothing(frozen):
     """One of NaN alone was a class: max-pooling drops what is no number."""
     _, x, folder = frozen

@@ -1,0 +1,192 @@
+"""Times training steps beside PyTorch's and JAX's: the same network, weights, episodes and step.
+
+python -m benchmarks.compare --peers=.venv-peers/bin/python [--rows=maml_5_steps,...] [--document=docs/performance.md]
+
+Every contender runs in a process of its own; those of a row take turns, so that what else the machine does falls on all of
+them. They must agree on the loss of the first step and on the norm of its gradient before they are timed. With --document the
+tables go there, those of a machine with a GPU into a section of their own. Run on a quiet machine.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+from absl import flags
+
+from benchmarks import rows
+from commands import launcher
+
+_PEERS = flags.DEFINE_string("peers", None, "Python of an environment with benchmarks/contenders/requirements.txt.")
+_ROWS = flags.DEFINE_list("rows", None, "Rows to time; all when left out.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each contender.", 1)
+_SECONDS = flags.DEFINE_float("seconds", 2.0, "Seconds of a turn.", 0.0)
+_DOCUMENT = flags.DEFINE_string("document", None, "File to write the tables into, between their peers marks.")
+
+OURS = "Metazoa"
+UNCOMPILED = {"PyTorch": ("with_pytorch", "func"), "PyTorch, vmap": ("pytorch", "vmap")}
+COMPILED = {
+    "torch.compile": ("with_pytorch", "compile"),
+    "JAX, lax.map": ("with_jax", "map"),
+    "JAX, vmap": ("with_jax", "vmap"),
+}
+PEERS = {**UNCOMPILED, **COMPILED}
+ONE_TASK = ["PyTorch", "torch.compile", "JAX, vmap"]  # nothing to map over: the others are these
+_LOSS_TOLERANCE, _GRADIENT_TOLERANCE = 1e-4, 1e-3  # relative, in float32
+
+
+def command(contender, row, *arguments):
+    """The command line of a contender's process."""
+    if contender == OURS:
+        return [sys.executable, "-m", "benchmarks.contenders.with_metazoa", row, *arguments]
+    module, variant = PEERS[contender]
+    return [_PEERS.value, "-m", f"benchmarks.contenders.{module}", row, variant]
+
+
+def ask(arguments):
+    """What a process prints as its last line of JSON; None, and its complaint on the console, where it fails."""
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    if done.returncode:
+        complain(arguments, done.stderr)
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def complain(arguments, errors):
+    lines = errors.strip().splitlines() or ["no message"]
+    print(f"{' '.join(arguments[2:])} failed: {lines[-1]}", file=sys.stderr)
+
+
+class Contender:
+    """A process that has taken the first step and takes others when asked to; `answer` is None where it failed."""
+
+    def __init__(self, name, row):
+        began = time.time()
+        arguments = command(name, row)
+        self._process = subprocess.Popen(
+            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.answer = self._read()
+        if self.answer is None:
+            complain(arguments, self._process.communicate()[1])
+        else:
+            self.start_up = self.answer["started"] - began
+        self.seconds = []
+
+    def _read(self):
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def take_turn(self, seconds, counts):
+        print(seconds, file=self._process.stdin, flush=True)
+        taken = self._read()["seconds"]
+        self.seconds += taken if counts else []
+
+    def close(self):
+        self._process.kill()
+        self._process.communicate()
+
+
+def check_agreement(row, contenders):
+    """Raises RuntimeError where a contender takes another step than Metazoa."""
+    ours = contenders[OURS].answer
+    for name, contender in contenders.items():
+        for key, tolerance in (("loss", _LOSS_TOLERANCE), ("gradient", _GRADIENT_TOLERANCE)):
+            expected, received = ours[key], contender.answer[key]
+            if expected is not None and abs(received - expected) > tolerance * abs(expected):
+                raise RuntimeError(f"{row}: {name} has another {key}: {received}, and {OURS} {expected}")
+
+
+def peers_of(row):
+    """The peers that a row's step is written for."""
+    if not row["peers"]:
+        return []
+    return ONE_TASK if row["tasks"] == 1 else list(PEERS)
+
+
+def time_row(name):
+    """{contender: (median seconds of a step, seconds from start to the first step)}, and floating point operations of a step."""
+    wanted = [OURS, *(peers_of(rows.ROWS[name]) if _PEERS.value else ())]
+    contenders = {contender: Contender(contender, name) for contender in wanted}
+    try:
+        running = {contender: process for contender, process in contenders.items() if process.answer}
+        if OURS not in running:
+            raise RuntimeError(f"{name}: {OURS} failed")
+        check_agreement(name, running)
+        for turn in range(1 + _ROUNDS.value):
+            for process in running.values():
+                process.take_turn(_SECONDS.value, counts=turn > 0)  # some compile again in the first steps
+    finally:
+        for process in contenders.values():
+            process.close()
+    flop = next((process.answer["flop"] for process in running.values() if "flop" in process.answer), None)
+    return {c: (statistics.median(process.seconds), process.start_up) for c, process in running.items()}, flop
+
+
+def ceilings():
+    """{operation: GFLOP/s} of a convolution and a matrix product, by the library that is fastest at each."""
+    libraries = [command(OURS, "ceiling")]
+    if _PEERS.value:
+        libraries += [command(peer, "ceiling")[:-1] for peer in ("PyTorch", "JAX, lax.map")]
+    measured = [answer for answer in map(ask, libraries) if answer]
+    return {operation: max(answer[operation] for answer in measured) for operation in ("convolution", "matrix")}
+
+
+def ratio(times, peers):
+    """How many times faster than the fastest of these peers a step is, as text."""
+    others = [times[peer][0] for peer in peers if peer in times]
+    return f"{min(others) / times[OURS][0]:.1f}" if others else ""
+
+
+def tables(measured, ceiling, machine):
+    """The measurements as Markdown: milliseconds, seconds to the first step, and where the time goes."""
+    from benchmarks.profile import KINDS
+    from publishing import markdown
+
+    names = [OURS, *PEERS]
+    steps, starts, kinds = [], [], []
+    for name, times, flop, shares in measured:
+        label = rows.ROWS[name]["label"]
+        share = f"{flop / times[OURS][0] / 1e9 / ceiling['convolution']:.0%}" if flop else ""
+        cells = [f"{1000 * times[c][0]:.1f}" if c in times else "" for c in names]
+        steps.append([label, *cells, ratio(times, UNCOMPILED), ratio(times, COMPILED), share])
+        starts.append([label, *(f"{times[c][1]:.0f}" if c in times else "" for c in names)])
+        kinds.append([label, *(f"{shares[kind]:.0%}" for kind in KINDS)])
+    titles = ["step", *names]
+    faster = ["times the fastest uncompiled", "times the fastest compiled", "of the ceiling"]
+    return "\n\n".join(
+        [
+            f"Milliseconds of a step, medians, on {machine}. The ceiling: a 64-channel 3x3 convolution runs at "
+            f"{ceiling['convolution']:.0f} GFLOP/s there and a product of matrices of 2048 at {ceiling['matrix']:.0f}, by "
+            "the fastest of the libraries; the share counts the convolutions and products that JAX's derivatives have.",
+            markdown.table([*titles, *faster], steps),
+            "Seconds from the start of the process to the end of its first step:",
+            markdown.table(titles, starts),
+            f"Where {OURS}'s time goes, by kind of op, all threads together:",
+            markdown.table(["step", *KINDS], kinds),
+        ]
+    )
+
+
+def main():
+    chosen = rows.check(_ROWS.value)
+    with launcher.imports():
+        import tensorflow as tf
+
+        from publishing.markdown import replace_section
+        from trainers.distribute import describe_machine
+
+    machine, section = describe_machine(), "peers_gpu" if tf.config.list_physical_devices("GPU") else "peers_cpu"
+    ceiling, measured = ceilings(), []
+    for name in chosen:
+        times, flop = time_row(name)
+        profile = ask(command(OURS, name, "profile"))
+        measured.append((name, times, flop, profile["shares"]))
+        print(f"{name}: " + ", ".join(f"{c} {1000 * t:.1f} ms ({s:.0f} s)" for c, (t, s) in times.items()), flush=True)
+        if _DOCUMENT.value:  # after each row, so that an interrupted run leaves what it measured
+            replace_section(_DOCUMENT.value, section, tables(measured, ceiling, machine))
+
+
+if __name__ == "__main__":
+    launcher.run(main)

@@ -1,0 +1,73 @@
+"""Metazoa's steps: python -m benchmarks.contenders.with_metazoa ROW, `ceiling` in its place, or ROW profile."""
+
+import sys
+
+import tensorflow as tf
+
+import zoo
+from benchmarks import profile, rows
+from benchmarks.contenders import child, data, steps
+from configs import common
+from trainers import builder, distribute
+
+
+def build_model(row):
+    """The row's model, compiled, with the weights that all contenders start from where peers have them."""
+    config = common.get_config()
+    config.model = {
+        "method": row["method"],
+        "options": row["options"],
+        "backbone": row["network"]["name"],
+        "backbone_options": row["network"]["options"],
+    }
+    model = builder.build_model(builder.to_dict(config))
+    model.compile(optimizer="sgd" if row["method"] == "Reptile" else "adam")
+    model.optimizer.learning_rate = 1.0 if row["method"] == "Reptile" else steps.ADAM["learning_rate"]
+    if row["peers"]:
+        given = data.weights(row)
+        values = [value for block in given["blocks"] for value in block] + list(given["head"])
+        for variable, value in zip(model.trainable_variables, values, strict=True):
+            variable.assign(value)
+    return model
+
+
+def as_episodes(batch):
+    support_x, support_y, query_x, query_y = (tf.constant(values) for values in batch)
+    return {"support_x": support_x, "support_y": support_y, "query_x": query_x}, query_y
+
+
+def main(name, profiled=None):
+    if name == "ceiling":
+        images, kernel = tf.ones(child.CONVOLUTION), tf.ones([3, 3, 64, 64])
+        matrix = tf.ones([child.MATRIX, child.MATRIX])
+        child.answer_ceiling(
+            lambda: tf.nn.conv2d(images, kernel, 1, "SAME").numpy(), lambda: tf.matmul(matrix, matrix).numpy()
+        )
+        return
+    row = rows.ROWS[name]
+    distribute.configure_threads(zoo.METHODS[row["method"]])  # as the trainers do
+    model = build_model(row)
+    batches = [as_episodes(batch) for batch in data.batches(row)]
+    initial = [variable.numpy() for variable in model.trainable_variables]
+    train_step = tf.function(model.train_step, autograph=False)
+
+    def take(number):
+        return float(train_step(batches[number % len(batches)])["loss"])
+
+    def gradient_norm():
+        if row["method"] == "Reptile":
+            return None
+        for variable, value in zip(model.trainable_variables, initial):
+            variable.assign(value)
+        slopes = tf.function(lambda x, y: model.compute_gradients(x, y)[2], autograph=False)(*batches[0])
+        return float(tf.linalg.global_norm(slopes))
+
+    if profiled:
+        take(0)
+        child.answer(shares=profile.shares_by_kind(lambda: [take(number) for number in range(1, 5)]))
+    else:
+        child.serve(take, lambda: {"gradient": gradient_norm()})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,109 @@
+"""What the comparison with PyTorch and JAX rests on; the peers themselves run in an environment of their own."""
+
+import math
+import sys
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmarks import compare, profile, rows
+from benchmarks.contenders import data, steps, with_metazoa
+
+
+class NumPy:
+    """Of the ops of `steps`, those of a Prototypical Network's forward pass, with windows written out."""
+
+    @staticmethod
+    def convolution(x, kernel, stride):
+        padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+        height, width = x.shape[1:3]
+        return sum(padded[:, i : i + height, j : j + width] @ kernel[i, j] for i in range(3) for j in range(3))
+
+    @staticmethod
+    def batch_norm(x, gamma, beta):
+        return gamma * (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-3) + beta
+
+    @staticmethod
+    def max_pool(x):
+        x = x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2]
+        return np.max([x[:, i::2, j::2] for i in range(2) for j in range(2)], axis=0)
+
+    @staticmethod
+    def relu(x):
+        return np.maximum(x, 0)
+
+    @staticmethod
+    def flatten(x):
+        return x.reshape(len(x), -1)
+
+    @staticmethod
+    def concatenate(x, y):
+        return np.concatenate([x, y])
+
+    @staticmethod
+    def cross_entropy(logits, labels):
+        shifted = logits - logits.max(-1, keepdims=True)
+        return np.mean(np.log(np.exp(shifted).sum(-1)) - shifted[np.arange(len(labels)), labels])
+
+
+def tiny(name):
+    row = rows.ROWS[name]
+    options = {**row["network"]["options"], "filters": 4}
+    return {**row, "network": {**row["network"], "options": options}}
+
+
+def test_contenders_take_the_step_of_the_zoo():
+    """The loss that a peer would have, in NumPy, is that of the model which is timed."""
+    row = {**tiny("protonet"), "way": 3}
+    batch = data.batches(row)[0]
+    expected = steps.prototypical(NumPy, row)(data.weights(row), [values[0] for values in batch])
+    loss, _, _ = with_metazoa.build_model(row).compute_gradients(*with_metazoa.as_episodes(batch))
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", rows.ROWS)
+def test_every_row_builds_its_model(name):
+    """With the weights that peers start from: they must fit, one by one."""
+    row = tiny(name) if rows.ROWS[name]["peers"] else rows.ROWS[name]
+    model = with_metazoa.build_model(row)
+    (support_x, _, query_x, query_y) = data.batches(row)[0]
+    assert support_x.shape == (row["tasks"], row["way"] * row["shot"], *model.input_shape)
+    assert query_x.shape[:2] == query_y.shape == (row["tasks"], row["way"] * row["query"])
+
+
+@pytest.mark.parametrize("key, difference", [("loss", 2e-4), ("gradient", 2e-3)])
+def test_a_contender_that_takes_another_step_is_not_timed(key, difference):
+    ours = {"loss": 2.0, "gradient": 30.0}
+    other = {**ours, key: ours[key] * (1 + difference)}
+    contenders = {name: types.SimpleNamespace(answer=a) for name, a in (("Metazoa", ours), ("JAX, vmap", other))}
+    with pytest.raises(RuntimeError, match=f"maml_1_step: JAX, vmap has another {key}"):
+        compare.check_agreement("maml_1_step", contenders)
+    contenders["JAX, vmap"].answer = {**ours, key: ours[key] * (1 + difference / 4)}
+    compare.check_agreement("maml_1_step", contenders)
+
+
+def test_an_unknown_row_is_named():
+    with pytest.raises(ValueError, match="Received: \\['mamal'\\]"):
+        rows.check(["mamal", "anil"])
+
+
+def test_a_profile_tells_kinds_of_ops_apart():
+    images, kernel = tf.random.normal([64, 28, 28, 32]), tf.random.normal([3, 3, 32, 32])
+    convolve = tf.function(lambda: tf.nn.conv2d(images, kernel, 1, "SAME"))
+    convolve()
+    shares = profile.shares_by_kind(lambda: [convolve() for _ in range(3)])
+    assert math.isclose(sum(shares.values()), 1) and shares["convolutions"] > 0.8
+
+
+def test_tables_have_the_ratios_to_the_fastest_peers():
+    times = {"Metazoa": (0.1, 3.0), "PyTorch": (0.4, 5.0), "PyTorch, vmap": (0.3, 5.0), "JAX, vmap": (0.2, 9.0)}
+    shares = dict.fromkeys(profile.KINDS, 0.2)
+    text = compare.tables([("anil", times, 5e9, shares)], {"convolution": 100.0, "matrix": 200.0}, "two cores")
+    label = rows.ROWS["anil"]["label"]
+    assert f"| {label} | 100.0 | 400.0 | 300.0 |  |  | 200.0 | 3.0 | 2.0 | 50% |" in text
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__]))
