@@ -1,6 +1,6 @@
 """Times exported models: 5-way 1-shot with 15 and 75 queries a task, per method, signature, tasks a request and threads.
 
-python -m benchmarks.serving [--presets=NAME,...] [--threads=1,2] [--document=docs/serving.md] [--csv=docs/serving.csv]
+python -m benchmarks.serving [--presets=NAME,...] [--threads=1,1x2,2] [--document=docs/serving.md] [--csv=docs/serving.csv]
 
 Each preset is exported, and timed in a process of its own per number of threads, through the Python runtime of
 TensorFlow: the graph is the server's, the network and the queue of a server are not part of it. Run on a quiet machine.
@@ -11,6 +11,7 @@ import functools
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from absl import flags
 from commands import launcher
 
 _PRESETS = flags.DEFINE_list("presets", None, "Presets to time; all classifiers that ship when left out.")
-_THREADS = flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads.")
+_THREADS = flags.DEFINE_list(
+    "threads", ["1", "1x2", "2"], "Numbers of threads; 1x2: one for each operation, and two operations side by side."
+)
 _DOCUMENT = flags.DEFINE_string("document", None, "File to write the table into, between its serving marks.")
 _CSV = flags.DEFINE_string("csv", None, "File for every measurement.")
 _CHILD = flags.DEFINE_string("child", None, "Times this SavedModel in this process and prints JSON.")
@@ -69,8 +72,9 @@ def time_export(folder, threads):
     with launcher.imports():
         import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    within, _, between = threads.partition("x")
+    tf.config.threading.set_intra_op_parallelism_threads(int(within))
+    tf.config.threading.set_inter_op_parallelism_threads(int(between or within))
     from export import client, serving_files
     from export.sidecar import read_sidecar
 
@@ -141,7 +145,7 @@ def write(measured):
 
 def main():
     if _CHILD.value:
-        print(json.dumps(time_export(_CHILD.value, int(_THREADS.value[0]))))
+        print(json.dumps(time_export(_CHILD.value, _THREADS.value[0])))
         return
     with launcher.imports():
         import zoo
@@ -149,6 +153,9 @@ def main():
         from export.way_and_ink import load_with_way
         from zoo.presets.loader import preset_folder
 
+    for threads in _THREADS.value:
+        if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", threads):
+            raise ValueError(f"`--threads` must be numbers, or pairs like 1x2. Received: {threads}")
     presets = _PRESETS.value or zoo.list_presets()
     for preset in presets:
         preset_folder(preset)  # an unknown one is refused before others are timed

@@ -80,7 +80,7 @@ def main():
         f"exported: {target}\na fresh process without this package answered as the model does, within {verification.TOLERANCE}"
     )
     name = target.parent.resolve().name
-    print(f"serve it: {docker_command(target.parent, name, _BATCHING.value)}")
+    print(f"serve it: {docker_command(target.parent, name, _BATCHING.value, model.one_thread_per_op)}")
 
 
 def _export_litert(model, results):

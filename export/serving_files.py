@@ -114,13 +114,15 @@ def _quoted(text):
     return json.dumps(text, ensure_ascii=False)
 
 
-def docker_command(output_dir, model_name, batching=False):
+def docker_command(output_dir, model_name, batching=False, one_thread_per_op=False):
     """The command that serves an export with the stock image of TensorFlow Serving, quoted for a shell.
 
     Args:
         output_dir: folder of the version folders.
         model_name: name of the model on the server.
         batching: whether the server merges requests: only where every client pads to the sizes of the sidecar.
+        one_thread_per_op: whether an operation has one thread and several run side by side: `one_thread_per_op` of the method.
+            Methods whose operations are small answer faster so, see docs/serving.md.
     """
     path = pathlib.Path(output_dir).resolve()
     target = f"/models/{model_name}"
@@ -128,4 +130,6 @@ def docker_command(output_dir, model_name, batching=False):
     command += [f"--model_name={model_name}", f"--model_base_path={target}"]
     if batching:
         command += ["--enable_batching", f"--batching_parameters_file={target}/{BATCHING_FILE}"]
+    if one_thread_per_op:
+        command.append("--tensorflow_intra_op_parallelism=1")
     return shlex.join(command)

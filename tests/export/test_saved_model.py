@@ -213,6 +213,12 @@ def test_the_server_line_merges_only_where_that_is_asked_for(tmp_path):
     assert "--enable_batching" in serving_files.docker_command(tmp_path, "letters", batching=True)
 
 
+def test_the_server_line_has_the_threads_that_the_method_wants(tmp_path):
+    for cls, wanted in ((zoo.MAML, True), (zoo.PrototypicalNetwork, False)):
+        line = serving_files.docker_command(tmp_path, "letters", one_thread_per_op=cls.one_thread_per_op)
+        assert ("--tensorflow_intra_op_parallelism=1" in shlex.split(line)) == wanted
+
+
 def test_a_version_that_no_server_can_read_is_refused(tmp_path):
     assert versions.choose_version(tmp_path, 2**63 - 1) == 2**63 - 1
     with pytest.raises(
