@@ -177,6 +177,11 @@ def test_a_large_pretrained_network_answers_as_before():
     np.testing.assert_allclose(copy(x), answers, rtol=1e-4, atol=1e-4 * answers.std())
 
 
+class Doubled(layers.BatchNormalization):
+    def call(self, x, training=False):
+        return 2 * super().call(x, training)
+
+
 def hidden():
     return layers.TimeDistributed(layers.BatchNormalization(name="hidden"))
 
@@ -188,6 +193,7 @@ def hidden():
         (lambda: single(layers.GroupNormalization(2, axis=1)), "must be the last axis. Received: layer .*, axis=1"),
         (lambda: single(layers.BatchNormalization(renorm=True)), "have no `renorm`. Received: layer batch_norm"),
         (lambda: single(layers.LayerNormalization(gamma_regularizer="l2")), "have no `gamma_regularizer`. Received:"),
+        (lambda: single(Doubled()), "A subclass of Keras' .* cannot be replaced. Received: layer .* of class Doubled$"),
         (lambda: single(hidden()), "inside of another layer cannot be replaced. Received: .*hidden"),
         (
             lambda: keras.Sequential([layers.BatchNormalization()]),

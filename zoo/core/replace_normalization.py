@@ -45,8 +45,8 @@ def replace_normalization(backbone, statistics):
 
     Raises:
         ValueError: for unknown `statistics`; a model that is subclassed or not built; a layer with an option that the zoo's
-            does not have (an axis that is not the last one, a regularizer, a constraint, renorm, synchronized); a
-            normalization layer inside of another layer, where it cannot be replaced.
+            does not have (an axis that is not the last one, a regularizer, a constraint, renorm, synchronized); a subclass of
+            Keras' normalization layers; a normalization layer inside of another layer, where it cannot be replaced.
 
     Example:
 
@@ -84,6 +84,11 @@ def _replaced(layer, statistics):
     """The zoo's layer for one of Keras', without its weights; None for any other layer."""
     if not isinstance(layer, KERAS_NORMALIZATIONS):
         return None
+    if type(layer) not in KERAS_NORMALIZATIONS:
+        raise ValueError(
+            f"A subclass of Keras' normalization layers may do something else, and cannot be replaced. Received: layer {layer.name} "
+            f"of class {type(layer).__name__}"
+        )
     config = layer.get_config()
     refused = [option for option in _REFUSED_OPTIONS if config.get(option)]
     if refused:
