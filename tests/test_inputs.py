@@ -82,6 +82,23 @@ def test_a_state_is_a_dict(model):
         model.predict_with(state, x["query_x"])
 
 
+def test_a_state_of_another_method_is_refused_in_one_line(model):
+    x, _ = numpy_episode()
+    with pytest.raises(
+        ValueError, match="^`task_state` must have [^\n]*, as `adapt` of this model returns it. Received: [^\n]*$"
+    ):
+        model.predict_with({"theta": np.zeros([2, 3], "float32")}, x["query_x"])
+
+
+def test_a_state_of_another_way_is_refused_by_name():
+    few, many = (zoo.MAML(zoo.backbones.mlp((4,), hidden_sizes=(3,)), way=way) for way in (2, 3))
+    state = many.adapt(np.zeros([1, 3, 4]), np.array([[0, 1, 2]]))
+    with pytest.raises(
+        ValueError, match=r"`task_state` must have `head/kernel` of shape \(None, 3, 2\), .* \(1, 3, 3\)$"
+    ):
+        few.predict_with(state, np.zeros([1, 2, 4]))
+
+
 def test_fit_and_evaluate_take_labels_of_any_int_and_images_of_any_float(model):
     x, y = numpy_episode("float64", num_tasks=2)
     small = {**x, "support_y": x["support_y"].astype("uint8")}

@@ -84,7 +84,15 @@ class EmbeddingModel(FewShotModel):
     def predict_with(self, task_state, query_x, training=False):
         task_state = episode.as_state(task_state)
         query_x = self.checked_queries(query_x, task_state)
-        return self.predict_embeddings(task_state, self.embed_queries(query_x, training), training)
+        embeddings = self.embed_queries(query_x, training)
+        try:
+            return self.predict_embeddings(task_state, embeddings, training)
+        except KeyError as error:
+            if error.args[0] in task_state:
+                raise
+            raise ValueError(
+                f"`task_state` must have {error}, as `adapt` of this model returns it. Received: entries {sorted(task_state)}"
+            ) from error
 
     def embed_together(self, support_x, query_x, training=False):
         """Embeddings of the support set and of the queries of each task, in one forward pass."""

@@ -51,15 +51,27 @@ def as_targets(name, targets, images, dtype, way=None, target_size=None):
     return tf.cast(targets, dtype)
 
 
-def as_state(task_state):
+def as_state(task_state, signature=None):
     """A task state whose entries may be NumPy arrays as one of tensors.
 
+    Args:
+        task_state: dict, name -> float [T, ...].
+        signature: tf.TensorSpec of entries that it must have, without T, by name.
+
     Raises:
-        ValueError: for anything but a dict.
+        ValueError: for anything but a dict, and where an entry of the signature is not there or has another shape.
     """
     if not isinstance(task_state, dict):
         raise ValueError(f"`task_state` must be the dict that `adapt` returns. Received: {type(task_state).__name__}")
-    return {name: tf.convert_to_tensor(value) for name, value in task_state.items()}
+    state = {name: tf.convert_to_tensor(value) for name, value in task_state.items()}
+    for name, spec in (signature or {}).items():
+        expected = tf.TensorShape([None, *spec.shape])
+        if name not in state or not state[name].shape.is_compatible_with(expected):
+            received = f"shape {state[name].shape}" if name in state else f"entries {sorted(state)}"
+            raise ValueError(
+                f"`task_state` must have `{name}` of shape {expected}, as `adapt` of this model returns it. Received: {received}"
+            )
+    return state
 
 
 def at_least_float32(values):

@@ -175,7 +175,7 @@ class TaskwiseModel(FewShotModel):
         )
 
     def predict_with(self, task_state, query_x, training=False):
-        task_state = episode.as_state(task_state)
+        task_state = episode.as_state(task_state, self.state_signature())
         query_x = self.checked_queries(query_x, task_state)
         return map_tasks(
             lambda task: self.predict_task(*task, training=training),

@@ -160,7 +160,7 @@ class RelationNetwork(EmbeddingModel):
         if training or not self.transductive:
             return super().predict_with(task_state, query_x, training)
         outputs = tf.TensorSpec([None, self.way], self.variable_dtype)
-        task_state = episode.as_state(task_state)
+        task_state = episode.as_state(task_state, self.state_signature())
         query_x = self.checked_queries(query_x, task_state)
         return map_tasks(lambda task: self._predict_alone(*task), (task_state, query_x), outputs)
 
