@@ -164,5 +164,30 @@ def test_relation_encoder_takes_statistics_and_names_images_that_are_too_small()
         backbones.build("relation_encoder", input_shape=(9, 28, 1))
 
 
+@pytest.mark.parametrize("value", [28, (28, 28), (None, None, 1), ("28", 28, 1), (28, 28, 0)])
+@pytest.mark.parametrize(
+    "name", ["conv4", "strided_conv4", "conv5", "koch", "relation_encoder", "pixels_and_conv4", "resnet12"]
+)
+def test_shapes_of_images_are_checked(name, value):
+    message = r"^`input_shape` must be \(height, width, channels\), ints of at least 1. Received: input_shape=[^\n]*$"
+    with pytest.raises(ValueError, match=message):
+        backbones.build(name, input_shape=value)
+
+
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        ("conv4", {"filters": "64"}, "`filters` must be an int of at least 1. Received: filters='64'"),
+        ("resnet12", {"filters": 64}, "`filters` must be a tuple of ints of at least 1. Received: filters=64"),
+        ("mlp", {"hidden_sizes": 5}, "`hidden_sizes` must be a tuple of ints of at least 1. Received: hidden_sizes=5"),
+        ("mlp", {"batch_norm": "no"}, "`batch_norm` must be True or False. Received: batch_norm='no'"),
+        ("pixels", {"input_shape": 4}, "`input_shape` must be a tuple of ints of at least 1. Received: input_shape=4"),
+    ],
+)
+def test_options_of_a_wrong_kind_are_named(name, options, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        backbones.build(name, **options)
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__]))

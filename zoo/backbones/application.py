@@ -86,7 +86,8 @@ def keras_application(
         raise ValueError(f"`name` must be one of {application_names()}. Received: name={name!r}")
     arguments.choice("pooling", pooling, POOLINGS)
     arguments.flag("trainable", trainable)
-    if len(input_shape) != 3 or input_shape[-1] not in (1, 3):
+    input_shape = arguments.sizes("input_shape", input_shape, arguments.IMAGE)
+    if input_shape[-1] not in (1, 3):
         raise ValueError(f"`input_shape` must be (height, width, 1 or 3). Received: input_shape={input_shape}")
     height, width = _seen_size(name, input_shape, image_size)
     network = _built(name, (height, width, 3), weights, pooling, options or {})

@@ -2,6 +2,7 @@
 
 import keras
 
+from zoo.core import arguments
 from zoo.core.batch_norm import BatchNorm
 from zoo.core.image_block import ImageBlock
 from zoo.core.standardize import standardized
@@ -34,8 +35,10 @@ def conv4(
         keras.Model, float32 [B, *input_shape] -> [B, filters * (height // 16) * (width // 16)].
 
     Raises:
-        ValueError: for images below 16 x 16, and for what `standardize` refuses.
+        ValueError: for sizes that are no ints of at least 1, images below 16 x 16, and for what `standardize` refuses.
     """
+    input_shape = arguments.sizes("input_shape", input_shape, arguments.IMAGE)
+    filters = arguments.count("filters", filters)
     if min(input_shape[:2]) < 16:
         raise ValueError(f"conv4 halves its images four times: at least 16 x 16. Received: input_shape={input_shape}")
     norm = dict(statistics=statistics, momentum=momentum, center=center, scale=scale, epsilon=epsilon)
@@ -82,8 +85,10 @@ def strided_conv4(
         keras.Model, float32 [B, *input_shape] -> [B, filters], flattened [B, filters * ceil(height/16) * ceil(width/16)].
 
     Raises:
-        ValueError: on an unknown `pooling`, and for what `standardize` refuses.
+        ValueError: for sizes that are no ints of at least 1, an unknown `pooling`, and for what `standardize` refuses.
     """
+    input_shape = arguments.sizes("input_shape", input_shape, arguments.IMAGE)
+    filters = arguments.count("filters", filters)
     if pooling not in ("mean", "flatten"):
         raise ValueError(f"`pooling` must be 'mean' or 'flatten'. Received: pooling={pooling!r}")
     norm = dict(statistics=statistics, momentum=momentum, center=center, scale=scale, epsilon=epsilon)

@@ -2,6 +2,7 @@
 
 import keras
 
+from zoo.core import arguments
 from zoo.core.standardize import standardized
 
 PAPER_INITIALIZER = {"class_name": "RandomUniform", "config": {"minval": -0.1, "maxval": 0.1}}
@@ -23,7 +24,12 @@ def conv5(input_shape=(28, 28, 1), filters=64, kernel_initializer=None, standard
 
     Returns:
         keras.Model, float32 [B, *input_shape] -> [B, filters * ceil(height / 32) * ceil(width / 32)].
+
+    Raises:
+        ValueError: for sizes that are no ints of at least 1, and for what `standardize` refuses.
     """
+    input_shape = arguments.sizes("input_shape", input_shape, arguments.IMAGE)
+    filters = arguments.count("filters", filters)
     inputs = keras.Input(input_shape, name="images")
     x = standardized(inputs, standardize)
     for block in range(1, 6):

@@ -2,6 +2,7 @@
 
 import keras
 
+from zoo.core import arguments
 from zoo.core.standardize import standardized
 
 # (filters, kernel size, whether a max-pool follows)
@@ -39,8 +40,9 @@ def koch(
         keras.Model, float32 [B, *input_shape] -> [B, embedding_size], from 0 to 1.
 
     Raises:
-        ValueError: for images below 65 x 65.
+        ValueError: for sizes that are no ints of at least 1, and images below 65 x 65.
     """
+    input_shape = arguments.sizes("input_shape", input_shape, arguments.IMAGE)
     if min(input_shape[:2]) < _SMALLEST:
         raise ValueError(
             f"koch needs images of at least {_SMALLEST} x {_SMALLEST}. Received: input_shape={input_shape}"

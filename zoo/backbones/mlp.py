@@ -2,6 +2,7 @@
 
 import keras
 
+from zoo.core import arguments
 from zoo.core.batch_norm import BatchNorm
 
 
@@ -32,9 +33,15 @@ def mlp(
 
     Returns:
         keras.Model, float32 [B, *input_shape] -> [B, hidden_sizes[-1]].
+
+    Raises:
+        ValueError: for sizes that are no ints of at least 1, a `batch_norm` that is no bool, and for what `zoo.BatchNorm` refuses.
     """
     norm = dict(statistics=statistics, momentum=momentum, center=center, scale=scale, epsilon=epsilon)
-    inputs = x = keras.Input(tuple(input_shape), name="inputs")
+    input_shape = arguments.sizes("input_shape", input_shape)
+    hidden_sizes = arguments.sizes("hidden_sizes", hidden_sizes)
+    arguments.flag("batch_norm", batch_norm)
+    inputs = x = keras.Input(input_shape, name="inputs")
     if len(input_shape) > 1:
         x = keras.layers.Flatten(name="flatten")(x)
     for index, units in enumerate(hidden_sizes, start=1):

@@ -3,6 +3,7 @@
 import keras
 
 from zoo.backbones.conv4 import strided_conv4
+from zoo.core import arguments
 
 
 def pixels(input_shape=(20, 20, 1), name="pixels"):
@@ -14,8 +15,11 @@ def pixels(input_shape=(20, 20, 1), name="pixels"):
 
     Returns:
         keras.Model without weights, float32 [B, *input_shape] -> [B, height * width * channels].
+
+    Raises:
+        ValueError: for sizes that are no ints of at least 1.
     """
-    inputs = keras.Input(tuple(input_shape), name="images")
+    inputs = keras.Input(arguments.sizes("input_shape", input_shape), name="images")
     return keras.Model(inputs, keras.layers.Flatten(name="flatten")(inputs), name=name)
 
 
@@ -40,7 +44,11 @@ def pixels_and_conv4(
 
     Returns:
         keras.Model, float32 [B, *input_shape] -> [B, height / 2 * width / 2 * channels + D of the Conv-4].
+
+    Raises:
+        ValueError: for sizes that are no ints of at least 1, and for what `strided_conv4` refuses.
     """
+    input_shape = arguments.sizes("input_shape", input_shape, arguments.IMAGE)
     inputs = keras.Input(input_shape, name="images")
     halves = keras.layers.AveragePooling2D(2, name="halves")(inputs)
     norm = dict(statistics=statistics, momentum=momentum, scale=True, epsilon=epsilon, standardize=standardize)

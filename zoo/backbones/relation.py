@@ -38,8 +38,10 @@ def relation_encoder(
         flattened [B, (h // flatten_pool) * (w // flatten_pool) * filters].
 
     Raises:
-        ValueError: for images below 10 x 10, a pool that is larger than the maps.
+        ValueError: for sizes that are no ints of at least 1, images below 10 x 10, a pool that is larger than the maps.
     """
+    input_shape = arguments.sizes("input_shape", input_shape, arguments.IMAGE)
+    filters = arguments.count("filters", filters)
     if min(input_shape[:2]) < 10:
         raise ValueError(f"relation_encoder needs at least 10 x 10 for a map. Received: input_shape={input_shape}")
     norm = dict(statistics=statistics, momentum=momentum, epsilon=epsilon)

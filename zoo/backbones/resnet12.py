@@ -2,6 +2,7 @@
 
 import keras
 
+from zoo.core import arguments
 from zoo.core.batch_norm import BatchNorm
 from zoo.core.drop_block import DropBlock
 from zoo.core.standardize import standardized
@@ -47,9 +48,11 @@ def resnet12(
         [B, filters[3] * (height // 16) * (width // 16)].
 
     Raises:
-        ValueError: for images below 16 x 16, another number of blocks, an unknown `pooling`, and for what DropBlock and
+        ValueError: for sizes that are no ints of at least 1, images below 16 x 16, another number of blocks, an unknown `pooling`, and for what DropBlock and
             `standardize` refuse.
     """
+    input_shape = arguments.sizes("input_shape", input_shape, arguments.IMAGE)
+    filters = arguments.sizes("filters", filters)
     if min(input_shape[:2]) < 16:
         raise ValueError(
             f"resnet12 halves its images four times: at least 16 x 16. Received: input_shape={input_shape}"

@@ -49,6 +49,25 @@ def interval(name, value):
     return low, high
 
 
+def sizes(name, value, wanted=None):
+    """A tuple of ints of at least 1; as many as `wanted` names, such as ("height", "width", "channels"), where it is given.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    try:
+        checked = tuple(count(name, size) for size in value)
+    except (TypeError, ValueError):
+        checked = None
+    if checked is None or (wanted and len(checked) != len(wanted)):
+        expected = f"({', '.join(wanted)}), ints" if wanted else "a tuple of ints"
+        raise ValueError(f"`{name}` must be {expected} of at least 1. Received: {name}={value!r}")
+    return checked
+
+
+IMAGE = ("height", "width", "channels")
+
+
 def choice(name, value, choices):
     """One of `choices`.
 
