@@ -29,13 +29,15 @@ class FewShotModel(keras.Model):
 
     # Whether no weight depends on `way`: a trained model can be built again with another one (`from_preset(name, way=...)`).
     supports_variable_way = False
-    # Whether the backbone alone gives embeddings that mean something without a task: the metric-based methods.
+    # Whether the backbone alone gives embeddings that mean something without a task: the metric-based methods. By family: that
+    # answers follow from the backbone's embeddings alone is measured, what these mean cannot be.
     has_embedding = False
     # Whether a task state holds each class by itself, so that classes can be added and removed: "by_class" (every entry has
     # one element per class), "by_row" (one per support row, with `labels` [T, S, way] beside `class_counts`), or None.
     classes_in_state = None
     # Whether training is mostly small operations: one thread for each, several of them side by side, is then faster than
-    # several threads for each. Trainers set TensorFlow's threads from it.
+    # several threads for each. Trainers set TensorFlow's threads from it. No test holds it, being a matter of time and machine:
+    # benchmarks/training_step.py times both.
     one_thread_per_op = False
     # Rank of what the backbone gives: 2 for embeddings [B, D], 4 for maps [B, h, w, C].
     backbone_rank = 2
