@@ -128,6 +128,31 @@ def test_fit_ends_with_the_same_weights():
     assert_same(weights[1], weights[0], 1e-4)
 
 
+@pytest.mark.slow
+def test_replicas_draw_and_learn_the_same(mirrored, monkeypatch):
+    """Two of them, two tasks each, with Dropout. They are threads, which know of no context: the process chooses."""
+    weights, traced = [], []
+    vectorized_map = tf.vectorized_map
+    monkeypatch.setattr(
+        tf, "vectorized_map", lambda *args, **options: traced.append(loop) or vectorized_map(*args, **options)
+    )
+    x, y = descriptors.episode(num_tasks=4, way=WAY, image_shape=SHAPE)
+    for loop in ("map", "batched"):
+        with mirrored.scope():
+            keras.utils.set_random_seed(0)
+            model = zoo.ANIL(backbone(dropout=0.3), WAY, num_inner_steps=1, inner_learning_rate=0.3)
+            model.compile(keras.optimizers.SGD(0.1))
+            model.optimizer.build(model.trainable_variables)
+        task_loop.set_task_loop(loop)
+        try:
+            model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        finally:
+            task_loop.set_task_loop("auto")
+        weights.append(model.get_weights())
+    assert set(traced) == {"batched"}
+    assert_same(weights[1], weights[0], 1e-4)
+
+
 def loss(model, x, y, loop):
     with task_loop.task_loop(loop):
         return tf.function(lambda: model.compute_gradients(x, y)[0], autograph=False)()

@@ -9,9 +9,21 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from export import client, frozen, limits, saved_model, serving_files, task_state, versions, way_and_ink
+from export import (
+    client,
+    frozen,
+    limits,
+    litert,
+    saved_model,
+    serving_files,
+    signatures,
+    task_state,
+    versions,
+    way_and_ink,
+)
 from tests import descriptors
 from tests.descriptors import WAY, episode
+from zoo.core import task_loop
 
 
 @pytest.fixture(params=descriptors.params(), scope="module")
@@ -304,6 +316,26 @@ def test_models_that_cannot_be_served_are_named(tmp_path):
 def test_a_way_that_a_model_does_not_have_is_named(preset, message):
     with pytest.raises(ValueError, match=message):
         way_and_ink.load_with_way(preset, way=7)
+
+
+def test_the_map_over_tasks_is_exported_whatever_loop_was_chosen(monkeypatch):
+    model, loops = zoo.PrototypicalNetwork(zoo.backbones.pixels((2, 2, 2)), way=WAY), []
+    embed = model.embed
+    monkeypatch.setattr(
+        model, "embed", lambda *args, **options: (loops.append(task_loop.chosen()), embed(*args, **options))[1]
+    )
+    request = {"support_images": np.zeros((1, WAY, *model.input_shape), np.float32)}
+    request |= {"support_labels": np.arange(WAY)[None], "query_images": request["support_images"]}
+    with task_loop.task_loop("batched"):
+        signatures.ServedModel(model).model_answers.get_concrete_function()
+        served = len(loops)
+        litert._function(model, request)
+        on_device = len(loops)
+        state = model.adapt(request["support_images"], request["support_labels"])
+        before = len(loops)
+        frozen._FrozenModel(model, state, ["a", "b", "c"], False, 100)
+    assert served < on_device < before < len(loops)
+    assert set(loops[:on_device] + loops[before:]) == {"map"}
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def test_tasks_all_at_once_end_where_tasks_one_by_one_end(tmp_path):
         for done in (run("trainers.train", *config, *flags), run("trainers.evaluate", *flags, "--episodes=50")):
             assert done.returncode == 0, done.stderr
         records = [json.loads(line) for line in (tmp_path / loop / "metrics.jsonl").open()]
-        results = json.loads((tmp_path / loop / "ad_hoc_evaluation.json").read_text())
+        results = json.loads((tmp_path / loop / "evaluation.json").read_text())
         losses.append(
             [r.get(name) for r in records for name in ("loss", "validation_loss")] + [r["mean"] for r in results]
         )
