@@ -207,6 +207,36 @@ def test_a_frozen_backbone_leaves_the_head(method):
     np.testing.assert_array_equal(again(x), model(x))
 
 
+@pytest.mark.parametrize("method", ["MAML", "MetaSGD", "Reptile", "LSTMMetaLearner"])
+def test_a_backbone_that_is_frozen_later_trains_the_head_and_is_saved(method, tmp_path):
+    """What a method keeps for each weight, rates of Meta-SGD or moments of Reptile's Adam, is there for the frozen ones too."""
+    model = learner(method, keras.Sequential([keras.Input((SIZE,)), layers.Dense(4, "relu", name="body")]))
+    model.backbone.trainable = False
+    x, y = problem()
+    model.compile(keras.optimizers.SGD(0.1))
+    body, head = model.backbone.get_weights(), model.head_layer().get_weights()
+    model.train_step((x, y))
+    assert np.abs(head[0] - model.head_layer().get_weights()[0]).max() > 0
+    np.testing.assert_array_equal(model.backbone.get_weights()[0], body[0])
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(x), model(x))
+
+
+def test_a_weight_without_a_rate_is_refused():
+    backbone = keras.Sequential([keras.Input((SIZE,)), layers.Dense(4, "relu", name="body")])
+    with pytest.raises(
+        ValueError, match=r"^`rates_of` must be a list of numbers of weights, from 0 to 3. Received: rates_of=\[4\]$"
+    ):
+        learner("MetaSGD", backbone, rates_of=[4])
+    backbone.trainable = False
+    model, (x, _) = learner("MetaSGD", backbone), problem()
+    backbone.trainable = True
+    with pytest.raises(
+        ValueError, match="must be among those with an alpha, .'head/kernel', .* Received: .*body/kernel$"
+    ):
+        model.adapt(x["support_x"], x["support_y"])
+
+
 def test_a_norm_that_becomes_trainable_is_refused():
     model, (x, y) = learner("MAML", half_frozen()), problem()
     model.backbone.layers[0].trainable = True

@@ -127,6 +127,12 @@ class FastWeightsModel(TaskwiseModel):
         """The variables that the inner loop changes, in the network's order: all of its part unless overridden."""
         return self.adapted_part().trainable_variables
 
+    def adaptable_variables(self):
+        """`fast_variables` as they are where no layer is frozen: what a method keeps for each of them has a layout that lasts."""
+        part = self.adapted_part()
+        weights = {id(variable) for layer in part._flatten_layers() for variable in layer._trainable_variables}
+        return [variable for variable in part.variables if id(variable) in weights]
+
     def initial_weights(self):
         """theta_0: the meta-learned start, by the name of each variable: its path, unless another one has the same."""
         self._check_layers()  # one may have become trainable

@@ -120,8 +120,14 @@ class MAML(FastWeightsModel):
     # ---- the inner loop
 
     def fast_variables(self):
-        norm = {id(v) for layer in self._norm_layers() for v in layer.trainable_variables}
-        return [v for v in self.adapted_part().trainable_variables if self.adapt_norm or id(v) not in norm]
+        return self._without_norm(super().fast_variables())
+
+    def adaptable_variables(self):
+        return self._without_norm(super().adaptable_variables())
+
+    def _without_norm(self, variables):
+        norm = {id(variable) for layer in self._norm_layers() for variable in layer.variables}
+        return [variable for variable in variables if self.adapt_norm or id(variable) not in norm]
 
     def adapt_task(self, support_x, support_y, training=False):
         num_steps = self.num_inner_steps if training else self.num_inner_steps_test

@@ -29,9 +29,12 @@ class MetaSGD(MAML):
         num_inner_steps: 1 in the paper.
         inner_learning_rate: the start of alpha: a number, or (low, high) to draw every element uniformly from, as the
             paper does.
+        rates_of: which weights have an alpha: their numbers among those that the inner loop changes where no layer is frozen. None:
+            those that it changes when the model is made. What is frozen later keeps its own, and the config says so.
 
     Raises:
-        ValueError: as `MAML`.
+        ValueError: as `MAML`, for `rates_of` that are no numbers of weights, and for a weight that adapts and has none, since its layer was frozen
+            when the model was made.
 
     Example:
 
@@ -41,11 +44,11 @@ class MetaSGD(MAML):
 
     fewest_inner_steps = 1  # without a step alpha has no gradient
 
-    def __init__(self, backbone, num_inner_steps=1, inner_learning_rate=(0.005, 0.1), **kwargs):
+    def __init__(self, backbone, num_inner_steps=1, inner_learning_rate=(0.005, 0.1), rates_of=None, **kwargs):
         super().__init__(backbone, num_inner_steps=num_inner_steps, inner_learning_rate=inner_learning_rate, **kwargs)
         rate = self.inner_learning_rate
         low, high = rate if isinstance(rate, tuple) else (rate, rate)
-        variables = self.fast_variables()
+        variables = self._with_rates(rates_of)
         names = unique_names(["alpha_" + self.name_of(variable).replace("/", "_") for variable in variables])
         self._alpha = {}
         for variable, name in zip(variables, names):
@@ -57,5 +60,27 @@ class MetaSGD(MAML):
             return arguments.interval("inner_learning_rate", value)
         return arguments.number("inner_learning_rate", value)
 
+    def _with_rates(self, rates_of):
+        """The variables that get an alpha."""
+        if rates_of is None:
+            return self.fast_variables()
+        known = self.adaptable_variables()
+        if not isinstance(rates_of, (list, tuple)) or not set(rates_of) <= set(range(len(known))):
+            raise ValueError(
+                f"`rates_of` must be a list of numbers of weights, from 0 to {len(known) - 1}. Received: rates_of={rates_of!r}"
+            )
+        return [known[number] for number in rates_of]
+
     def step_size(self, name, step):
+        if name not in self._alpha:
+            raise ValueError(
+                f"The weights that adapt must be among those with an alpha, {list(self._alpha)}: make the model anew after a layer "
+                f"has become trainable. Received: {name}"
+            )
         return self._alpha[name]
+
+    def get_config(self):
+        config, names = super().get_config(), [self.name_of(variable) for variable in self.adaptable_variables()]
+        if list(self._alpha) == [self.name_of(variable) for variable in self.fast_variables()]:
+            return config
+        return {**config, "rates_of": [names.index(name) for name in self._alpha]}

@@ -103,9 +103,10 @@ class Reptile(FastWeightsModel):
         self._moments, self._num_updates = {}, None
         if _KEPT_SLOT in self._rule.slots:
             self._num_updates = self.add_weight(name="inner_updates", shape=(), **shared)
-            paths = [self.name_of(variable) for variable in self.fast_variables()]
+            # Of frozen layers too: they may be frozen, or no longer be, after the model was made.
+            paths = [self.name_of(variable) for variable in self.adaptable_variables()]
             names = unique_names([f"{_KEPT_SLOT}_{path}".replace("/", "_") for path in paths])
-            for path, name, variable in zip(paths, names, self.fast_variables()):
+            for path, name, variable in zip(paths, names, self.adaptable_variables()):
                 self._moments[path] = self.add_weight(name=name, shape=variable.shape, **shared)
 
     @property
@@ -148,10 +149,11 @@ class Reptile(FastWeightsModel):
         updates_before = 0.0 if self._num_updates is None else tf.convert_to_tensor(self._num_updates)
         phi = self.initial_weights()
         slots = inner_optimizers.start(self._rule, phi)
-        for name, moment in self._moments.items():
-            slots[name][_KEPT_SLOT] = tf.convert_to_tensor(moment)
+        kept = [name for name in self._moments if name in phi]  # a frozen weight keeps its own
+        for name in kept:
+            slots[name][_KEPT_SLOT] = tf.convert_to_tensor(self._moments[name])
         phi, slots = tf.while_loop(lambda step, *_: step < num_steps, inner_step, (0, phi, slots))[1:]
-        return phi, {name: slots[name][_KEPT_SLOT] for name in self._moments}
+        return phi, {name: slots[name][_KEPT_SLOT] for name in kept}
 
     def _penalty(self, phi):
         """The regularizers of the layers at the weights of a task."""
@@ -177,7 +179,7 @@ class Reptile(FastWeightsModel):
             return self.task_objective(query_y, outputs), outputs, phi, moments
 
         specs = {path: tf.TensorSpec(value.shape, value.dtype) for path, value in theta.items()}
-        moment_specs = {path: specs[path] for path in self._moments}
+        moment_specs = {path: specs[path] for path in self._moments if path in specs}
         signature = tf.TensorSpec([], self.compute_dtype), self._outputs_spec(), specs, moment_specs
         tasks = x["support_x"], x["support_y"], x["query_x"], y
         losses, outputs, phi, moments = map_tasks(one_task, tasks, signature, batchable=True)
