@@ -4,10 +4,10 @@ Paper: Snell, Swersky, Zemel, NeurIPS 2017, https://arxiv.org/abs/1703.05175: 49
   15 queries).
 Differs from the paper: the backbone starts from a classifier of the training classes, configs/pretrain_mini_imagenet.py; trained
   20-way, on cropped and flipped pictures; distances are scaled by the size of the embedding.
-Cost: under 50 minutes on 2 CPU cores, after the pretraining.
+Cost: under an hour on 2 CPU cores, after the pretraining.
 Command: python -m trainers.train --config=configs/prototypical_network_mini_imagenet_5way_1shot.py
   --workdir=runs/prototypical_network_mini_imagenet_5way_1shot
-To reach: 48.0 % over 600 episodes.
+To reach: 48.0 % over 600 episodes. Reached: 47.8 (the card).
 """
 
 from configs import common
@@ -18,7 +18,7 @@ def get_config():
     config.train = {"way": 20, "shot": 1, "query": 15, "tasks": 1}
     config.model.method = "PrototypicalNetwork"
     config.model.backbone_weights = "runs/pretrain_mini_imagenet"
-    config.outer.learning_rate = 2e-4
+    config.outer.learning_rate = 5e-4
     config.outer.num_steps = 1500
     config.validation.every = 300
     config.evaluation.protocols = {"5way_1shot": {"way": 5, "shot": 1, "query": 15, "overrides": {}}}
