@@ -10,6 +10,7 @@ import tensorflow as tf
 import zoo
 from tests import descriptors
 from tests.descriptors import IMAGE_SHAPE, WAY, episode
+from zoo.core.fast_weights import FastWeightsModel
 
 
 @pytest.fixture(params=descriptors.params(descriptors.REPRESENTATIVES), scope="module")
@@ -67,12 +68,48 @@ def test_mixed_precision_takes_the_step_of_float32_or_is_refused(method, in_floa
     model.set_weights(weights)
     x, y = episode()
     assert model(x).dtype == tf.float32
+    assert all(value.dtype == tf.float32 for value in model.adapt(x["support_x"], x["support_y"]).values())
+    if issubclass(cls, FastWeightsModel):
+        # Adapting six rows through BatchNorm of single pixels amplifies any rounding: see the test on an MLP.
+        assert np.isfinite(_step(model, x, y)).all()
+        return
     # Statistics of a few maps of one task amplify rounding, which scores far from 0 show most.
     shown = tf.nn.softmax if method.transductive else tf.identity
     np.testing.assert_allclose(shown(model(x)), shown(answers), atol=0.05)
     own = _step(model, x, y)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (name == "mixed_float16")
     assert np.linalg.norm(own - step) < 0.2 * np.linalg.norm(step)  # rounding alone; unscaled it would be 1.0
+
+
+@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda backbone: zoo.MAML(backbone, way=WAY, num_inner_steps=3, inner_learning_rate=0.005),
+        lambda backbone: zoo.FOMAML(backbone, way=WAY, num_inner_steps=3, inner_learning_rate=0.005),
+        lambda backbone: zoo.ANIL(backbone, way=WAY, num_inner_steps=3),
+        lambda backbone: zoo.MetaSGD(backbone, way=WAY),
+        lambda backbone: zoo.Reptile(backbone, way=WAY, inner_optimizer="sgd", inner_learning_rate=0.005),
+        lambda backbone: zoo.LSTMMetaLearner(backbone, way=WAY, num_inner_steps=3),
+    ],
+    ids=["maml", "fomaml", "anil", "meta_sgd", "reptile", "lstm_meta_learner"],
+)
+def test_adapting_by_gradients_in_half_precision_is_that_of_float32(policy, build, name):
+    """Answers, and the outer step: the slopes of the inner steps, which float16 loses below 6e-8, are scaled on their way."""
+    (x, y), answers, steps, weights = episode(), [], [], None
+    for precision in ("float32", name):
+        policy("float32")
+        keras.utils.set_random_seed(0)
+        policy(precision)
+        model = build(zoo.backbones.mlp(IMAGE_SHAPE, hidden_sizes=(32,)))
+        if weights is not None:
+            model.set_weights(weights)
+        weights = model.get_weights()
+        answers.append(model(x).numpy())
+        steps.append(_step(model, x, y))
+    np.testing.assert_allclose(answers[1], answers[0], atol=0.05)
+    tolerance = 0.05 if name == "mixed_float16" else 0.2  # three bits fewer
+    assert np.linalg.norm(steps[1] - steps[0]) < tolerance * np.linalg.norm(steps[0])
 
 
 @pytest.mark.parametrize(

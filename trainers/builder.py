@@ -10,6 +10,7 @@ import zoo
 from zoo.datasets.sampler import ENDLESS
 
 SUBSETS = ("train", "validation", "test")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("constant", "cosine", "linear", "halving")
 
 
@@ -26,12 +27,22 @@ def method_class(config):
     return zoo.METHODS[method]
 
 
+def with_precision(config, precision):
+    """The config of a run whose backbone computes in that precision, one of `PRECISIONS`; float32 leaves it as it is."""
+    return config if precision == PRECISIONS[0] else {**config, "precision": precision}
+
+
 def build_model(config):
-    """The untrained model; `seed` fixes its weights."""
+    """The untrained model; `seed` fixes its weights. It computes in `precision`, where the config has one."""
     keras.utils.set_random_seed(config["seed"])
     model = config["model"]
-    backbone = zoo.backbones.build(model["backbone"], **model["backbone_options"])
-    return method_class(config)(backbone, name=model["method"].lower(), **model["options"])
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.get("precision", PRECISIONS[0]))
+    try:
+        backbone = zoo.backbones.build(model["backbone"], **model["backbone_options"])
+        return method_class(config)(backbone, name=model["method"].lower(), **model["options"])
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def build_tasks(dataset, subset):

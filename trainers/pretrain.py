@@ -26,6 +26,12 @@ _STRATEGY = flags.DEFINE_enum("strategy", "none", ("none", "mirrored"), "tf.dist
 _VIRTUAL_CPUS = flags.DEFINE_integer(
     "num_virtual_cpus", 0, "Split the CPU into so many devices, to try --strategy=mirrored."
 )
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ("float32", "mixed_bfloat16", "mixed_float16"),
+    "What the layers of the backbone compute in; weights, losses and the rest of the method are float32.",
+)
 
 
 def main():
@@ -33,7 +39,7 @@ def main():
     with launcher.imports():
         from trainers import base_classifier, builder, checks, distribute, initial_weights, loop
 
-    config = builder.to_dict(_CONFIG.value)
+    config = builder.with_precision(builder.to_dict(_CONFIG.value), _PRECISION.value)
     checks.check_kind(config, "trainers.pretrain")
     try:
         strategy = distribute.make_strategy(_STRATEGY.value, _VIRTUAL_CPUS.value)

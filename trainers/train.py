@@ -31,6 +31,12 @@ _TASK_LOOP = flags.DEFINE_enum(
     ("auto", "map", "batched"),
     "Tasks of methods that adapt by gradients: one after the other, or all at once, as auto has it on an accelerator.",
 )
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ("float32", "mixed_bfloat16", "mixed_float16"),
+    "What the layers of the backbone compute in; weights, losses and the rest of the method are float32.",
+)
 
 
 def main():
@@ -39,7 +45,7 @@ def main():
         from trainers import builder, checks, distribute, loop
         from zoo.core import task_loop
 
-    config = builder.to_dict(_CONFIG.value)
+    config = builder.with_precision(builder.to_dict(_CONFIG.value), _PRECISION.value)
     checks.check_kind(config, "trainers.train")
     task_loop.set_task_loop(_TASK_LOOP.value)
     try:

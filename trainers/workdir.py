@@ -27,7 +27,7 @@ PRESENTATIONS_FILE = "presentations.png"
 # What an evaluation says of the weights that are there.
 RESULT_FILES = (CARD_FILE, EVALUATION_FILE, AD_HOC_FILE, EPISODE_FILE, PRESENTATIONS_FILE)
 # What a run is: a workdir belongs to one value of these. The other fields may change between starts.
-IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation", "init_from")
+IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation", "init_from", "precision")
 _FREE = ("outer.num_steps",)
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +12,7 @@ import tensorflow as tf
 import zoo
 from publishing.card import model_card
 from tests.trainers.small_runs import final_weights, make_config, small_classes, train  # noqa: F401
-from trainers import loop, protocols, workdir
+from trainers import builder, loop, protocols, workdir
 from trainers.events import read_records
 from trainers.reporting import write_results
 from zoo.presets.loader import preset_metadata
@@ -147,6 +148,19 @@ def test_a_workdir_of_another_config_is_refused_and_kept(tmp_path):
     assert json.loads((tmp_path / "model.json").read_text()) == content
     for name, value in final_weights(tmp_path).items():
         np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_a_run_in_mixed_precision_leaves_a_model_in_float32(precision, tmp_path):
+    config = builder.with_precision(make_config(num_steps=4), precision)
+    train(config, tmp_path)
+    layers = zoo.from_preset(tmp_path).backbone._flatten_layers()
+    assert {layer.dtype_policy.name for layer in layers} == {"float32"}
+    assert {layer.dtype_policy.name for layer in builder.build_model(config).backbone.layers} == {precision}
+    assert keras.config.dtype_policy().name == "float32"
+    train({**config, "outer": {**config["outer"], "num_steps": 6}}, tmp_path)  # the loss scale is in the checkpoint
+    with pytest.raises(ValueError, match=f"another config .precision: .?{precision}"):
+        train(make_config(num_steps=6), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class FastWeightsModel(TaskwiseModel):
     # Whether the method keeps moving averages of BatchNorm for each task; on the layers they would never be updated.
     keeps_moving_averages = False
     supports_regression = True
+    supports_mixed_precision = True
 
     def __init__(self, backbone, way=None, target_size=None, head_initializer="glorot_uniform", **kwargs):
         if (way is None) == (target_size is None):
@@ -49,7 +50,9 @@ class FastWeightsModel(TaskwiseModel):
         super().__init__(backbone, way=way, target_size=target_size, **kwargs)
         self.head_initializer = arguments.initializer("head_initializer", head_initializer)
         inputs_name, head_name = unique_names(["inputs", "head"], taken=[backbone.name])
-        head = keras.layers.Dense(way or target_size, kernel_initializer=self.head_initializer, name=head_name)
+        head = keras.layers.Dense(
+            way or target_size, kernel_initializer=self.head_initializer, name=head_name, dtype=self.variable_dtype
+        )
         inputs = keras.Input(self.input_shape, name=inputs_name)
         self.network = keras.Model(inputs, head(backbone(inputs)), name="network")
         batch_convolutions(self.network)
@@ -148,7 +151,13 @@ class FastWeightsModel(TaskwiseModel):
         others = network.non_trainable_variables
         states = self._seeds.values(others) if training else others
         states = [values.get(self.name_of(v), state) for v, state in zip(others, states)]
-        return network.stateless_call(weights, states, x, training=training)
+        outputs, states = network.stateless_call(weights, states, x, training=training)
+        return tf.cast(outputs, self.compute_dtype), states
+
+    @property
+    def inner_loss_scale(self):
+        """What the inner loop multiplies the loss by on the way back through float16, see `zoo.core.gradients`."""
+        return 1024.0 if any(layer.compute_dtype == "float16" for layer in self.network._flatten_layers()) else 1.0
 
     def network_outputs(self, theta, x, training=False):
         """`forward` on inputs [rows, *input_shape], also where a method's inner loop runs `forward` on something else."""

@@ -53,6 +53,7 @@ class FewShotModel(keras.Model):
 
     def __init__(self, backbone, way=None, target_size=None, **kwargs):
         super().__init__(**kwargs)
+        self.autocast = False  # of inputs
         self.backbone = arguments.backbone(backbone, self.backbone_rank)
         arguments.dtype_policies(self, self.backbone, self.supports_mixed_precision)
         self.way = None if way is None else arguments.count("way", way, at_least=2)
@@ -112,6 +113,11 @@ class FewShotModel(keras.Model):
         raise NotImplementedError(f"{type(self).__name__} must define `compute_gradients`.")
 
     # ---- what follows from it
+
+    @property
+    def compute_dtype(self):
+        """That of the weights: in mixed precision layers of the backbone cast what they are given, and the rest is float32."""
+        return self.variable_dtype
 
     @property
     def batch_norm_mode(self):

@@ -3,14 +3,20 @@
 import tensorflow as tf
 
 
-def gradient(tape, loss, sources):
+def gradient(tape, loss, sources, loss_scale=1.0):
     """The gradient of `loss` by `sources` (a list or a dict of tensors or variables) in the same structure.
 
     Dense, also for what was looked up by row (an embedding's table), and zeros for what the loss does not depend on: maps
     over tasks and update rules need a tensor for each.
+
+    Args:
+        loss_scale: factor of the loss on the way back, by which the gradient is divided again: small slopes of float16 are 0.
     """
 
     def dense(slope, source):  # TensorFlow's own zeros fail for variables of Keras, whose dtype is a string
         return tf.zeros_like(tf.convert_to_tensor(source)) if slope is None else tf.convert_to_tensor(slope)
 
-    return tf.nest.map_structure(dense, tape.gradient(loss, sources), sources)
+    if loss_scale == 1:
+        return tf.nest.map_structure(dense, tape.gradient(loss, sources), sources)
+    slopes = tape.gradient(loss, sources, output_gradients=tf.fill(tf.shape(loss), tf.cast(loss_scale, loss.dtype)))
+    return tf.nest.map_structure(lambda slope, source: dense(slope, source) / loss_scale, slopes, sources)

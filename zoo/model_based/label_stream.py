@@ -46,6 +46,7 @@ class LabelStreamModel(EmbeddingModel):
 
     has_embedding = False  # what an image means is in the memory, not in its embedding
     one_thread_per_op = True  # the steps of the stream
+    supports_mixed_precision = True
 
     def __init__(self, backbone, way, label_encoding, controller_size, read_size=0, feed_read=False, **kwargs):
         super().__init__(backbone, way=way, **kwargs)
@@ -59,13 +60,16 @@ class LabelStreamModel(EmbeddingModel):
         )
         label_size = self.num_characters * self.num_letters
         recurrent_size = controller_size + (read_size if feed_read else 0)
-        self.image_layer = dense(4 * controller_size, backbone.output_shape[-1], name="image")
+        self.image_layer = dense(
+            4 * controller_size, backbone.output_shape[-1], name="image", dtype=self.variable_dtype
+        )
         self.label_layer = dense(
             4 * controller_size,
             label_size,
             use_bias=False,
             kernel_initializer=keras.initializers.RandomNormal(stddev=_LABEL_STDDEV),
             name="label",
+            dtype=self.variable_dtype,
         )
         self.recurrent_layer = dense(
             4 * controller_size,
@@ -73,8 +77,9 @@ class LabelStreamModel(EmbeddingModel):
             use_bias=False,
             kernel_initializer="orthogonal",
             name="recurrent",
+            dtype=self.variable_dtype,
         )
-        self.output_layer = dense(label_size, controller_size + read_size, name="output")
+        self.output_layer = dense(label_size, controller_size + read_size, name="output", dtype=self.variable_dtype)
         self.additional_metrics = presentation_metrics()
 
     @property

@@ -103,10 +103,10 @@ class MANN(LabelStreamModel):
         self.usage_decay = arguments.number("usage_decay", usage_decay, at_least=0, at_most=1)
         self.feed_read = arguments.flag("feed_read", feed_read)
         self.least_used_slots = arguments.choice("least_used_slots", least_used_slots, SLOT_CHOICES)
-        self.key_layer = dense(read_size, controller_size, name="key")
+        self.key_layer = dense(read_size, controller_size, name="key", dtype=self.variable_dtype)
         self.write_gate = arguments.choice("write_gate", write_gate, WRITE_GATES)
         if write_gate == "per_head":
-            self.write_gate_layer = dense(num_read_heads, controller_size, name="write_gate")
+            self.write_gate_layer = dense(num_read_heads, controller_size, name="write_gate", dtype=self.variable_dtype)
         else:
             self.alpha = self.add_weight(name="alpha", shape=(), initializer="zeros")
 

@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from zoo.core import arguments
+from zoo.core import arguments, gradients
 from zoo.core.batch_norm import batch_statistics, weighted_rows
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.lstm import lstm_state
@@ -190,7 +190,7 @@ class LSTMMetaLearner(FastWeightsModel):
             tape.watch(theta)
             outputs, averages = self._forward(self._unflat(theta), averages, x, training)
             loss = self.support_loss(y, outputs, weights)
-        constants = loss, tape.gradient(loss, theta), averages
+        constants = loss, gradients.gradient(tape, loss, theta, self.inner_loss_scale), averages
         return tf.nest.map_structure(tf.stop_gradient, constants)
 
     def _flat(self, theta):

@@ -171,7 +171,7 @@ class MAML(FastWeightsModel):
         with tf.GradientTape(watch_accessed_variables=False) as tape, weighted_rows(weights):
             tape.watch(theta)
             loss = self.support_loss(y, self.forward(theta, x, training), weights)
-        slopes = gradients.gradient(tape, loss, theta)
+        slopes = gradients.gradient(tape, loss, theta, self.inner_loss_scale)
         if self.first_order:
             slopes = {name: tf.stop_gradient(slope) for name, slope in slopes.items()}
         step_sizes = {name: self.step_size(name, step) for name in theta}

@@ -142,7 +142,8 @@ class Reptile(FastWeightsModel):
                 tape.watch(phi)
                 loss = self.task_objective(tf.gather(y, rows), self.forward(phi, tf.gather(x, rows), training))
                 loss += self._penalty(phi)
-            slopes, rates = gradients.gradient(tape, loss, phi), dict.fromkeys(phi, self.inner_learning_rate)
+            slopes = gradients.gradient(tape, loss, phi, self.inner_loss_scale)
+            rates = dict.fromkeys(phi, self.inner_learning_rate)
             num_updates = updates_before + tf.cast(step + 1, self.compute_dtype)
             return (step + 1, *inner_optimizers.descend(self._rule, phi, slopes, slots, rates, step, num_updates))
 

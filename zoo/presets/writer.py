@@ -34,12 +34,23 @@ def save_preset(model, folder, ink=None, fit=None):
     save_preset_config(model, folder, {"ink": bool(model.ink if ink is None else ink), "fit": fit})
 
 
+def in_float32(config):
+    """A serialized model whose layers compute in float32 where they were trained in mixed precision: their weights are float32."""
+    if isinstance(config, list):
+        return [in_float32(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "DTypePolicy" and str(config["config"]["name"]).startswith("mixed_"):
+        return {**config, "config": {**config["config"], "name": "float32"}}
+    return {key: in_float32(value) for key, value in config.items()}
+
+
 def save_preset_config(model, folder, metadata):
     """Writes model.json of `model` into `folder`, atomically."""
     serialized = keras.saving.serialize_keras_object(model)
     described = {key: serialized[key] for key in (*CLASS_KEYS, "config")}
     content = {"format": FORMAT, "model": described, "metadata": metadata}
-    write_text(pathlib.Path(folder) / CONFIG_FILE, json.dumps(content, indent=1) + "\n")
+    write_text(pathlib.Path(folder) / CONFIG_FILE, json.dumps(in_float32(content), indent=1) + "\n")
 
 
 def save_preset_weights(model, folder):
