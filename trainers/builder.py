@@ -33,11 +33,11 @@ def with_precision(config, precision):
 
 
 def build_model(config):
-    """The untrained model; `seed` fixes its weights. It computes in `precision`, where the config has one."""
+    """The untrained model; `seed` fixes its weights. It computes in `precision` where the config has one, else by Keras' policy."""
     keras.utils.set_random_seed(config["seed"])
     model = config["model"]
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.get("precision", PRECISIONS[0]))
+    keras.config.set_dtype_policy(config.get("precision", before))
     try:
         backbone = zoo.backbones.build(model["backbone"], **model["backbone_options"])
         return method_class(config)(backbone, name=model["method"].lower(), **model["options"])
