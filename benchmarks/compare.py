@@ -25,7 +25,7 @@ _SECONDS = flags.DEFINE_float("seconds", 2.0, "Seconds of a turn.", 0.0)
 _DOCUMENT = flags.DEFINE_string("document", None, "File to write the tables into, between their peers marks.")
 
 OURS = "Metazoa"
-UNCOMPILED = {"PyTorch": ("with_pytorch", "func"), "PyTorch, vmap": ("pytorch", "vmap")}
+UNCOMPILED = {"PyTorch": ("with_pytorch", "func"), "PyTorch, vmap": ("with_pytorch", "vmap")}
 COMPILED = {
     "torch.compile": ("with_pytorch", "compile"),
     "JAX, lax.map": ("with_jax", "map"),

@@ -1,6 +1,7 @@
 """What the comparison with PyTorch and JAX rests on; the peers themselves run in an environment of their own."""
 
 import math
+import pathlib
 import sys
 import types
 
@@ -82,6 +83,11 @@ def test_a_contender_that_takes_another_step_is_not_timed(key, difference):
         compare.check_agreement("maml_1_step", contenders)
     contenders["JAX, vmap"].answer = {**ours, key: ours[key] * (1 + difference / 4)}
     compare.check_agreement("maml_1_step", contenders)
+
+
+def test_every_contender_is_a_file():
+    for module, _ in compare.PEERS.values():
+        assert pathlib.Path("benchmarks/contenders", f"{module}.py").is_file(), module
 
 
 def test_an_unknown_row_is_named():

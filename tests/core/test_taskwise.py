@@ -25,6 +25,22 @@ def test_usable_support_gives_one_row_of_weight_zero_where_there_is_none(num_row
     np.testing.assert_array_equal(weights, [0])
 
 
+def test_an_error_in_a_task_leaves_strategies_usable():
+    """`tf.map_fn` left a device in a scope that outlives its graph."""
+
+    @tf.function
+    def fails(values):
+        def function(_):
+            raise ValueError("in a task")
+
+        return map_tasks(function, values, tf.TensorSpec([], tf.float32))
+
+    with pytest.raises(ValueError, match="in a task"):
+        fails(tf.zeros([2, 3]))
+    with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
+        assert tf.Variable(1.0).numpy() == 1
+
+
 def test_map_tasks_is_the_function_of_each_task():
     values = tf.reshape(tf.range(6.0), [3, 2])
     sums = map_tasks(tf.reduce_sum, values, tf.TensorSpec([], tf.float32))
