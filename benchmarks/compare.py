@@ -33,7 +33,7 @@ COMPILED = {
 }
 PEERS = {**UNCOMPILED, **COMPILED}
 ONE_TASK = ["PyTorch", "torch.compile", "JAX, vmap"]  # nothing to map over: the others are these
-_LOSS_TOLERANCE, _GRADIENT_TOLERANCE = 1e-4, 1e-3  # relative, in float32
+_LOSS_TOLERANCE, _GRADIENT_TOLERANCE = 1e-3, 1e-2  # relative: inner steps amplify rounding of float32
 
 
 def command(contender, row, *arguments):

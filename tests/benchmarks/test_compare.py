@@ -74,7 +74,7 @@ def test_every_row_builds_its_model(name):
     assert query_x.shape[:2] == query_y.shape == (row["tasks"], row["way"] * row["query"])
 
 
-@pytest.mark.parametrize("key, difference", [("loss", 2e-4), ("gradient", 2e-3)])
+@pytest.mark.parametrize("key, difference", [("loss", 2e-3), ("gradient", 2e-2)])
 def test_a_contender_that_takes_another_step_is_not_timed(key, difference):
     ours = {"loss": 2.0, "gradient": 30.0}
     other = {**ours, key: ours[key] * (1 + difference)}
