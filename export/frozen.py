@@ -17,9 +17,9 @@ from export.requests import finite_rows, keep_rows
 from export.saved_model import check_graph, check_inductive, image_files
 from export.serving_files import batch_size_of, write_server_samples, write_warmup
 from export.sidecar import SIDECAR_FILE
+from export.tracing import traced
 from export.verification import TOLERANCE, ExportError, reload_and_answer
 from export.versions import choose_version, new_version
-from zoo.core import task_loop
 
 _IMAGE_FEATURE = "image/encoded"
 
@@ -127,11 +127,7 @@ class _FrozenModel:
         functions = {"serving_default": (self.predict, images)}
         if model.input_shape[-1] in (1, 3):
             functions["classify"] = self.classify, examples
-        with task_loop.task_loop("map"):
-            self.signatures = {
-                name: tf.function(function, autograph=False).get_concrete_function(inputs)
-                for name, (function, inputs) in functions.items()
-            }
+        self.signatures = {name: traced(function, inputs) for name, (function, inputs) in functions.items()}
 
     def predict(self, images):
         probabilities = self.probabilities(images)

@@ -16,9 +16,9 @@ import tensorflow as tf
 from export.litert_anil import adapts_head_alone, anil_logits
 from export.saved_model import check_inductive
 from export.sidecar import SIDECAR_FILE
+from export.tracing import traced
 from export.verification import ExportError
 from export.versions import choose_version, new_version
-from zoo.core import task_loop
 
 MODEL_FILE = "model.tflite"
 TOLERANCE = 1e-4
@@ -110,8 +110,7 @@ def _function(model, request):
         return {"probabilities": tf.nn.softmax(logits(model, support_images, support_labels, query_images))}
 
     specs = {name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in request.items()}
-    with task_loop.task_loop("map"):
-        return tf.function(probabilities, autograph=False).get_concrete_function(**specs)
+    return traced(probabilities, **specs)
 
 
 def _convert(model, function):

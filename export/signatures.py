@@ -13,6 +13,7 @@ from export.limits import Limits
 from export.preprocessing import decode_images
 from export.requests import RequestChecks
 from export.task_state import TaskStateLayout, fingerprint
+from export.tracing import traced
 from zoo.core import episode, task_loop
 from zoo.core.taskwise import map_tasks, usable_support
 
@@ -55,8 +56,7 @@ class ServedModel:
         self.module.weights = [variable.value for variable in model.variables]
         images = tf.TensorSpec((None, None) + model.input_shape, tf.float32)
         labels = tf.TensorSpec((None, None), tf.int64)
-        with task_loop.task_loop("map"):
-            state = tf.function(model.adapt, autograph=False).get_concrete_function(images, labels).structured_outputs
+        state = traced(model.adapt, images, labels).structured_outputs
         shapes = {name: entry.shape[1:] for name, entry in state.items()}
         self.layout = TaskStateLayout(shapes, fingerprint(model, version))
         self.limits = Limits.of(model, self.layout.row_size, **limits)
@@ -91,8 +91,7 @@ class ServedModel:
     @staticmethod
     def _function(function, **specs):
         specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}
-        with task_loop.task_loop("map"):  # of any number of tasks, served on any device
-            return tf.function(function, autograph=False).get_concrete_function(**specs)
+        return traced(function, **specs)
 
     def _model_answers(self, support_images, support_labels, query_images):
         """What the signatures are compared with, by the model alone: (probabilities [T, Q, N], task state)."""

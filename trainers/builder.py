@@ -10,7 +10,6 @@ import zoo
 from zoo.datasets.sampler import ENDLESS
 
 SUBSETS = ("train", "validation", "test")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("constant", "cosine", "linear", "halving")
 
 
@@ -28,8 +27,8 @@ def method_class(config):
 
 
 def with_precision(config, precision):
-    """The config of a run whose backbone computes in that precision, one of `PRECISIONS`; float32 leaves it as it is."""
-    return config if precision == PRECISIONS[0] else {**config, "precision": precision}
+    """The config of a run whose backbone computes in that precision, a dtype policy of Keras; float32 leaves it as it is."""
+    return config if precision == "float32" else {**config, "precision": precision}
 
 
 def build_model(config):

@@ -14,6 +14,7 @@ from commands import early  # noqa: F401  Ctrl-C during the other imports says o
 from absl import flags
 
 from commands import launcher, sources
+from trainers import run_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run, to evaluate and to write the results into.")
 _PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset, to evaluate without writing anything.")
@@ -23,12 +24,7 @@ _PROTOCOLS = flags.DEFINE_list("protocols", None, "Names of protocols of the con
 _WAY = flags.DEFINE_list("way", None, "Classes per task, 5 or 3,5 (3 to 5), in place of what the protocols say.")
 _SHOT = flags.DEFINE_list("shot", None, "Support images per class, 1 or 1,3, in place of what the protocols say.")
 _QUERY = flags.DEFINE_integer("query", None, "Queries per class in place of what the protocols say.", 1)
-_TASK_LOOP = flags.DEFINE_enum(
-    "task_loop",
-    "auto",
-    ("auto", "map", "batched"),
-    "Tasks of methods that adapt by gradients: one after the other, or all at once, as auto has it on an accelerator.",
-)
+_TASK_LOOP = run_flags.define("task_loop")
 _SUBSET = flags.DEFINE_enum("subset", "test", ("validation", "test"), "Classes to draw from.")
 
 

@@ -16,6 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from commands import calling, launcher, sources
+from trainers import run_flags
 from trainers.config_overrides import parse_flags, repeating_command
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -26,12 +27,7 @@ _STRATEGY = flags.DEFINE_enum("strategy", "none", ("none", "mirrored"), "tf.dist
 _VIRTUAL_CPUS = flags.DEFINE_integer(
     "num_virtual_cpus", 0, "Split the CPU into so many devices, to try --strategy=mirrored."
 )
-_PRECISION = flags.DEFINE_enum(
-    "precision",
-    "float32",
-    ("float32", "mixed_bfloat16", "mixed_float16"),
-    "What the layers of the backbone compute in; weights, losses and the rest of the method are float32.",
-)
+_PRECISION = run_flags.define("precision")
 
 
 def main():

@@ -12,6 +12,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from commands import calling, launcher, sources
+from trainers import run_flags
 from trainers.config_overrides import parse_flags, repeating_command
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -25,18 +26,8 @@ _VIRTUAL_CPUS = flags.DEFINE_integer(
 _WORKER_TIMEOUT = flags.DEFINE_integer(
     "worker_timeout", 300, "Seconds that a worker of --strategy=multi_worker waits for the others to start.", 1
 )
-_TASK_LOOP = flags.DEFINE_enum(
-    "task_loop",
-    "auto",
-    ("auto", "map", "batched"),
-    "Tasks of methods that adapt by gradients: one after the other, or all at once, as auto has it on an accelerator.",
-)
-_PRECISION = flags.DEFINE_enum(
-    "precision",
-    "float32",
-    ("float32", "mixed_bfloat16", "mixed_float16"),
-    "What the layers of the backbone compute in; weights, losses and the rest of the method are float32.",
-)
+_TASK_LOOP = run_flags.define("task_loop")
+_PRECISION = run_flags.define("precision")
 
 
 def main():

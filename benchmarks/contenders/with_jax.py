@@ -75,7 +75,7 @@ def flop(jaxpr):
         if equation.primitive.name == "conv_general_dilated":
             kernel, spec = equation.invars[1].aval.shape, parameters["dimension_numbers"].rhs_spec
             holes = math.prod(parameters["lhs_dilation"]) * math.prod(parameters["rhs_dilation"])
-            total += 2 * out.size * math.prod(kernel) // kernel[spec[0]] // (holes if holes else 1)
+            total += 2 * out.size * math.prod(kernel) // kernel[spec[0]] // holes
         elif equation.primitive.name == "dot_general":
             (contracted, _), _ = parameters["dimension_numbers"]
             total += 2 * out.size * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)

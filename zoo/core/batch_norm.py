@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from zoo.core import arguments, replica_statistics, task_loop
+from zoo.core.contexts import set_to
 
 STATISTICS = ("running", "batch")
 
@@ -33,18 +34,18 @@ def recorded_statistics():
         ValueError: in the context, for a layer that is called twice: it would have two statistics.
     """
     statistics = {}
-    with _set(_RECORDED, statistics):
+    with set_to(_RECORDED, statistics):
         yield statistics
 
 
 def given_statistics(statistics):
     """Context in which each BatchNorm normalizes by the (mean, variance) that the dict has for it."""
-    return _set(_GIVEN, statistics)
+    return set_to(_GIVEN, statistics)
 
 
 def written_out():
     """Context in which no layer calls the fused op for the statistics of its batch, which engines for devices do not have."""
-    return _set(_WRITTEN_OUT, True)
+    return set_to(_WRITTEN_OUT, True)
 
 
 def weighted_rows(weights):
@@ -59,7 +60,7 @@ def weighted_rows(weights):
     if known is not None and known.all():
         return contextlib.nullcontext()
     first = tf.one_hot(0, tf.shape(weights)[0], dtype=weights.dtype)
-    return _set(_ROW_WEIGHTS, tf.where(tf.reduce_any(weights > 0), weights, first))
+    return set_to(_ROW_WEIGHTS, tf.where(tf.reduce_any(weights > 0), weights, first))
 
 
 def row_weights(x):
@@ -74,16 +75,7 @@ def row_weights(x):
 
 def batch_statistics(move_averages=False):
     """Context in which every BatchNorm normalizes by its batch, as in training; its averages stay as they are unless asked to."""
-    return _set(_OF_BATCH, "move" if move_averages else "keep")
-
-
-@contextlib.contextmanager
-def _set(variable, value):
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(token)
+    return set_to(_OF_BATCH, "move" if move_averages else "keep")
 
 
 @keras.saving.register_keras_serializable("metazoa")

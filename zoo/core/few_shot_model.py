@@ -53,7 +53,7 @@ class FewShotModel(keras.Model):
 
     def __init__(self, backbone, way=None, target_size=None, **kwargs):
         super().__init__(**kwargs)
-        self.autocast = False  # of inputs
+        self.autocast = False  # of inputs; see also `compute_dtype`
         self.backbone = arguments.backbone(backbone, self.backbone_rank)
         arguments.dtype_policies(self, self.backbone, self.supports_mixed_precision)
         self.way = None if way is None else arguments.count("way", way, at_least=2)

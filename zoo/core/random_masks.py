@@ -1,22 +1,18 @@
 """New random numbers, of Dropout and its like, for every task and inner step."""
 
-import contextlib
 import contextvars
 
 import tensorflow as tf
+
+from zoo.core.contexts import set_to
 
 # Where a functional call stands, as integers: its task, then its inner step.
 _PLACE = contextvars.ContextVar("place", default=())
 
 
-@contextlib.contextmanager
 def drawn_at(number):
     """Context whose functional calls draw numbers of their own, other ones than at another `number`, an int or scalar."""
-    token = _PLACE.set((*_PLACE.get(), number))
-    try:
-        yield
-    finally:
-        _PLACE.reset(token)
+    return set_to(_PLACE, (*_PLACE.get(), number))
 
 
 class SeedStates:

@@ -1,24 +1,20 @@
 """Statistics of a batch that is spread over the replicas of tf.distribute."""
 
-import contextlib
 import contextvars
 
 import tensorflow as tf
 
+from zoo.core.contexts import set_to
+
 _OVER_REPLICAS = contextvars.ContextVar("over_replicas", default=False)
 
 
-@contextlib.contextmanager
 def over_replicas(wanted=True):
     """Context in which BatchNorm, where it normalizes by its batch, takes that of all replicas of tf.distribute together.
 
     Every replica must call the same layers in the same order, and none of them in a loop: they wait for each other in each.
     """
-    token = _OVER_REPLICAS.set(wanted)
-    try:
-        yield
-    finally:
-        _OVER_REPLICAS.reset(token)
+    return set_to(_OVER_REPLICAS, wanted)
 
 
 def is_shared():

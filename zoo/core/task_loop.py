@@ -1,11 +1,11 @@
 """How the tasks of a batch are taken by methods that adapt by gradients: one after the other, or all at once."""
 
-import contextlib
 import contextvars
 
 import tensorflow as tf
 
 from zoo.core import arguments
+from zoo.core.contexts import set_to
 
 LOOPS = ("auto", "map", "batched")
 
@@ -33,14 +33,9 @@ def set_task_loop(name):
     _of_process["loop"] = arguments.choice("task_loop", name, LOOPS)
 
 
-@contextlib.contextmanager
 def task_loop(name):
     """Context in which graphs are traced with that loop, see `set_task_loop`, whatever the process has chosen."""
-    token = _OF_CONTEXT.set(arguments.choice("task_loop", name, LOOPS))
-    try:
-        yield
-    finally:
-        _OF_CONTEXT.reset(token)
+    return set_to(_OF_CONTEXT, arguments.choice("task_loop", name, LOOPS))
 
 
 def chosen():
@@ -55,14 +50,9 @@ def is_batched():
     return any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
 
 
-@contextlib.contextmanager
 def tasks_at_once():
     """Context of a function that is written for one task and is run for all of them at once, see `at_once`."""
-    token = _AT_ONCE.set(True)
-    try:
-        yield
-    finally:
-        _AT_ONCE.reset(token)
+    return set_to(_AT_ONCE, True)
 
 
 def at_once():

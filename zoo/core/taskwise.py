@@ -13,6 +13,23 @@ from zoo.core.few_shot_model import FewShotModel
 from zoo.core.random_masks import drawn_at
 
 
+@contextlib.contextmanager
+def _variable_scope_kept():
+    """Context around `tf.map_fn`, which leaves a device in the scope of all graphs where its function raises an error.
+
+    No strategy of tf.distribute could be entered afterwards in the process.
+    """
+    scope = tf.compat.v1.get_variable_scope()
+    device = scope.caching_device
+    try:
+        yield
+    except BaseException:
+        if not tf.executing_eagerly():
+            scope.set_caching_device(device)
+        raise
+
+
+@_variable_scope_kept()
 def map_tasks(function, tasks, output_signature, batchable=False):
     """Applies `function` to each task of `tasks` (T leading) and stacks the results; each task draws numbers of its own.
 
@@ -40,8 +57,7 @@ def map_tasks(function, tasks, output_signature, batchable=False):
             return function(task)
 
     if not tf.executing_eagerly() and leading.shape[:1] == [1]:  # no loop, which engines for devices cannot run
-        with _variable_scope_kept():
-            one = numbered((first, tf.nest.map_structure(lambda values: values[0], tasks)))
+        one = numbered((first, tf.nest.map_structure(lambda values: values[0], tasks)))
         return tf.nest.map_structure(lambda value: tf.expand_dims(value, 0), one)
     if batchable and task_loop.is_batched() and not tf.executing_eagerly():
         outputs = _all_at_once(numbered, (first + tf.range(num_tasks), tasks), output_signature)
@@ -49,29 +65,12 @@ def map_tasks(function, tasks, output_signature, batchable=False):
             return outputs
     # Two tasks in flight per core keep it busy; more of them push each other out of its cache.
     parallel_iterations = 1 if tf.executing_eagerly() else 2 * os.cpu_count()
-    with _variable_scope_kept():
-        return tf.map_fn(
-            numbered,
-            (first + tf.range(num_tasks), tasks),
-            fn_output_signature=output_signature,
-            parallel_iterations=parallel_iterations,
-        )
-
-
-@contextlib.contextmanager
-def _variable_scope_kept():
-    """Context around `tf.map_fn`, which leaves a device in the scope of all graphs where its function raises an error.
-
-    No strategy of tf.distribute could be entered afterwards in the process.
-    """
-    scope = tf.compat.v1.get_variable_scope()
-    device = scope.caching_device
-    try:
-        yield
-    except BaseException:
-        if not tf.executing_eagerly():
-            scope.set_caching_device(device)
-        raise
+    return tf.map_fn(
+        numbered,
+        (first + tf.range(num_tasks), tasks),
+        fn_output_signature=output_signature,
+        parallel_iterations=parallel_iterations,
+    )
 
 
 def _all_at_once(function, tasks, output_signature):

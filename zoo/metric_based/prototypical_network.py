@@ -75,8 +75,7 @@ class PrototypicalNetwork(EmbeddingModel):
         self.log_scale = None
         if distance_scale == "learned":
             start = keras.initializers.Constant(math.log(default))
-            # Distances are float32 also where the backbone computes in half precision.
-            self.log_scale = self.add_weight(name="log_distance_scale", shape=(), initializer=start, autocast=False)
+            self.log_scale = self.add_weight(name="log_distance_scale", shape=(), initializer=start)
 
     def scale(self):
         """s, a number or a scalar tensor."""

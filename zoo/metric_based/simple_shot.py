@@ -58,9 +58,7 @@ class SimpleShot(EmbeddingModel):
         self.scale = arguments.number("scale", scale, above=0)
         # There for every transform, so that a trained model can be asked with another one.
         shape = self.backbone.output_shape[1:]
-        self.base_mean = self.add_weight(
-            shape=shape, initializer="zeros", trainable=False, autocast=False, name="base_mean"
-        )
+        self.base_mean = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="base_mean")
 
     def measure_base_mean(self, images):
         """Sets m to the mean embedding of images of the training classes.
