@@ -17,8 +17,9 @@ class ImageBlock(keras.layers.Layer):
 
         mean(w * x) = w . m,    variance(w * x) = w' C w
 
-    so the maps are not read for their statistics, and normalizing them means to scale the kernel. The maximum of ReLUs is the
-    ReLU of the maximum, on a quarter of the pixels. Differentiable any number of times, by automatic differentiation.
+    so the maps are not read for their statistics, and normalizing them means to scale the kernel. m is the mean over the patches
+    of the mean image. The maximum of ReLUs is the ReLU of the maximum, on a quarter of the pixels. Differentiable any number of
+    times, by automatic differentiation.
 
     Args:
         filters: channels of the output.
@@ -76,7 +77,7 @@ class ImageBlock(keras.layers.Layer):
         if self.norm.uses_averages(training):
             mean, variance = self.norm.averages(exact)
         else:
-            moments = self._moments(self._patches(tf.cast(x, exact), kernel), kernel)
+            moments = self._moments(tf.cast(x, exact), kernel)
             mean, variance, count = replica_statistics.combined(*moments)
             self.norm.keep_statistics(mean, variance, count)
         gamma, beta = self.norm.scale_and_offset(exact)
@@ -98,20 +99,17 @@ class ImageBlock(keras.layers.Layer):
         one_hot = tf.reshape(tf.one_hot(tf.range(size), size, dtype=x.dtype), [*kernel.shape[:3], size])
         return self._convolve(x, one_hot)
 
-    def _moments(self, patches, kernel):
-        """Mean [filters] and variance [filters] of the convolution over batch and places, and their number."""
+    def _moments(self, x, kernel):
+        """Mean [filters] and variance [filters] of the convolution of x over batch and places, and their number."""
+        row, rows = row_weights(x[:, :1, :1, :1])
+        mean_image = tf.reduce_mean(x, 0, True) if row is None else tf.reduce_sum(row * x, 0, True) / rows
+        patch_mean = tf.reduce_mean(self._patches(mean_image, kernel), [0, 1, 2])
+        patches = tf.nn.bias_add(self._patches(x, kernel), -patch_mean)  # one op, together with the convolution
+        count = rows * tf.cast(tf.reduce_prod(tf.shape(patches)[1:3]), x.dtype)
+        weighted = patches if row is None else row * patches
         size = patches.shape[-1]
-        row, count = row_weights(patches)
-        row = None if row is None else tf.reshape(row * tf.ones_like(patches[..., :1]), [-1, 1])
-        patches = tf.reshape(patches, [-1, size])
-        if row is None:
-            patch_mean = tf.reduce_mean(patches, axis=0)
-            patches -= patch_mean
-            covariance = tf.matmul(patches, patches, transpose_a=True) / count
-        else:
-            patch_mean = tf.reduce_sum(row * patches, axis=0) / count
-            patches -= patch_mean
-            covariance = tf.matmul(row * patches, patches, transpose_a=True) / count
+        weighted, patches = (tf.reshape(values, [-1, size]) for values in (weighted, patches))
+        covariance = tf.matmul(weighted, patches, transpose_a=True) / count
         weights = tf.reshape(kernel, [size, -1])
         mean = tf.linalg.matvec(weights, patch_mean, transpose_a=True)
         return mean, tf.reduce_sum(weights * tf.matmul(covariance, weights), axis=0), count
