@@ -1,4 +1,4 @@
-"""Times training steps beside PyTorch's and JAX's: the same network, weights, episodes and step.
+"""Times training steps and evaluation beside PyTorch's and JAX's: the same network, weights, episodes and step.
 
 python -m benchmarks.compare --peers=.venv-peers/bin/python [--rows=maml_5_steps,...] [--document=docs/performance.md]
 
@@ -149,7 +149,8 @@ def tables(measured, ceiling, machine):
     for name, times, flop, shares in measured:
         label = rows.ROWS[name]["label"]
         share = f"{flop / times[OURS][0] / 1e9 / ceiling['convolution']:.0%}" if flop else ""
-        cells = [f"{1000 * times[c][0]:.1f}" if c in times else "" for c in names]
+        num_steps = rows.ROWS[name]["evaluated"] / rows.ROWS[name]["tasks"] or 1
+        cells = [f"{1000 * num_steps * times[c][0]:.1f}" if c in times else "" for c in names]
         steps.append([label, *cells, ratio(times, UNCOMPILED), ratio(times, COMPILED), share])
         starts.append([label, *(f"{times[c][1]:.0f}" if c in times else "" for c in names)])
         kinds.append([label, *(f"{shares[kind]:.0%}" for kind in KINDS)])

@@ -1,24 +1,27 @@
-"""The training steps that are timed, as plain data: every contender reads them, in whatever environment it runs."""
+"""The steps that are timed, as plain data: every contender reads them, in whatever environment it runs."""
 
 CONV4 = {"input_shape": (28, 28, 1), "filters": 64, "standardize": False}
 COLOUR = {**CONV4, "input_shape": (84, 84, 3)}
 BY_BATCH = {"statistics": "batch"}
 
 
-def _row(label, method, counts, backbone="conv4", backbone_options=CONV4, peers=True, **options):
+def _row(label, method, counts, backbone="conv4", backbone_options=CONV4, peers=True, evaluated=0, **options):
     way, shot, query, tasks = counts
     network = {"name": backbone, "options": backbone_options}
     counts = {"way": way, "shot": shot, "query": query, "tasks": tasks}
-    return {"label": label, "method": method, **counts, "network": network, "options": options, "peers": peers}
+    row = {"label": label, "method": method, **counts, "network": network, "options": options, "peers": peers}
+    return {**row, "evaluated": evaluated}
 
 
-def _maml(label, method, num_inner_steps, way, query, tasks, backbone_options=CONV4):
+def _maml(label, method, num_inner_steps, way, query, tasks, backbone_options=CONV4, evaluated=0):
     options = {"way": way, "num_inner_steps": num_inner_steps, "inner_learning_rate": 0.1}
     options["query_statistics"] = "queries"  # as peers write MAML
-    return _row(label, method, (way, 1, query, tasks), backbone_options={**backbone_options, **BY_BATCH}, **options)
+    backbone_options = {**backbone_options, **BY_BATCH}
+    return _row(label, method, (way, 1, query, tasks), "conv4", backbone_options, evaluated=evaluated, **options)
 
 
 # Counts are (way, shot, query, tasks). `peers`: whether the step is written for PyTorch and JAX too, in `contenders.steps`.
+# `evaluated`: 0 for a training step, else its tasks are answered and nothing is trained: the times are those of so many episodes.
 ROWS = {
     "maml_5_steps": _maml("MAML second order, 5 steps, 4 tasks, 15 queries", "MAML", 5, 5, 15, 4),
     "maml_1_step": _maml("MAML second order, 1 step, 32 tasks, 1 query", "MAML", 1, 5, 1, 32),
@@ -52,6 +55,9 @@ ROWS = {
         "PrototypicalNetwork",
         (20, 1, 15, 1),
         backbone_options=COLOUR,
+    ),
+    "maml_evaluation": _maml(
+        "Evaluation of 1,000 episodes: MAML, 5 steps, 15 queries", "MAML", 5, 5, 15, 4, evaluated=1000
     ),
     "matching_fce": _row(
         "Matching Network, full-context, 20-way 1-shot, 5 queries, 4 tasks",

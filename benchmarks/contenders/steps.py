@@ -122,14 +122,27 @@ def by_adam(lib, row):
     return step, start
 
 
+def evaluation(lib, row):
+    """A whole step that leaves weights as they are: the mean loss over tasks."""
+    over_tasks = lib.over_tasks(LOSSES[row["method"]](lib, row))
+    return lambda weights, state, batch: (weights, state, over_tasks(weights, batch)), lambda weights: ()
+
+
 def build(lib, row):
     """`(step, start)`: step(weights, state, batch) -> (weights, state, loss), start(weights) -> state."""
+    if row["evaluated"]:
+        return evaluation(lib, row)
     return reptile(lib, row) if row["method"] == "Reptile" else by_adam(lib, row)
 
 
+def has_gradient(row):
+    """Whether a step of the row follows a gradient: Reptile's does not, and an evaluation takes none."""
+    return row["method"] != "Reptile" and not row["evaluated"]
+
+
 def first_gradient_norm(lib, row, state):
-    """The norm of the gradient of Adam's first step, out of its first moments; None for Reptile, which has no gradient."""
-    if row["method"] == "Reptile":
+    """The norm of the gradient of Adam's first step, out of its first moments; None where no step has one."""
+    if not has_gradient(row):
         return None
     squares = [float((moment**2).sum()) for moment in lib.leaves(state[0])]
     return sum(squares) ** 0.5 / (1 - ADAM["beta_1"])

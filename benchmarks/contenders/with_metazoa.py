@@ -49,13 +49,13 @@ def main(name, profiled=None):
     model = build_model(row)
     batches = [as_episodes(batch) for batch in data.batches(row)]
     initial = [variable.numpy() for variable in model.trainable_variables]
-    train_step = tf.function(model.train_step, autograph=False)
+    step = tf.function(model.test_step if row["evaluated"] else model.train_step, autograph=False)
 
     def take(number):
-        return float(train_step(batches[number % len(batches)])["loss"])
+        return float(step(batches[number % len(batches)])["loss"])
 
     def gradient_norm():
-        if row["method"] == "Reptile":
+        if not steps.has_gradient(row):
             return None
         for variable, value in zip(model.trainable_variables, initial):
             variable.assign(value)

@@ -109,6 +109,11 @@ def test_tables_have_the_ratios_to_the_fastest_peers():
     text = compare.tables([("anil", times, 5e9, shares)], {"convolution": 100.0, "matrix": 200.0}, "two cores")
     label = rows.ROWS["anil"]["label"]
     assert f"| {label} | 100.0 | 400.0 | 300.0 |  |  | 200.0 | 3.0 | 2.0 | 50% |" in text
+    # Of 1,000 episodes, four at a time.
+    text = compare.tables(
+        [("maml_evaluation", times, 5e9, shares)], {"convolution": 100.0, "matrix": 200.0}, "two cores"
+    )
+    assert "MAML, 5 steps, 15 queries | 25000.0 | 100000.0 | 75000.0 |" in text
 
 
 if __name__ == "__main__":
