@@ -33,6 +33,7 @@ COMPILED = {
 }
 PEERS = {**UNCOMPILED, **COMPILED}
 ONE_TASK = ["PyTorch", "torch.compile", "JAX, vmap"]  # nothing to map over: the others are these
+ALL_TASKS = ("FullContextMatchingNetwork", "MANN")  # of which all tasks are run at once
 _LOSS_TOLERANCE, _GRADIENT_TOLERANCE = 1e-3, 1e-2  # relative: inner steps amplify rounding of float32
 
 
@@ -99,10 +100,8 @@ def check_agreement(row, contenders):
 
 
 def peers_of(row):
-    """The peers that a row's step is written for."""
-    if not row["peers"]:
-        return []
-    return ONE_TASK if row["tasks"] == 1 else list(PEERS)
+    """The peers that a row is timed beside."""
+    return ONE_TASK if row["tasks"] == 1 or row["method"] in ALL_TASKS else list(PEERS)
 
 
 def time_row(name):

@@ -5,11 +5,11 @@ COLOUR = {**CONV4, "input_shape": (84, 84, 3)}
 BY_BATCH = {"statistics": "batch"}
 
 
-def _row(label, method, counts, backbone="conv4", backbone_options=CONV4, peers=True, evaluated=0, **options):
+def _row(label, method, counts, backbone="conv4", backbone_options=CONV4, evaluated=0, **options):
     way, shot, query, tasks = counts
     network = {"name": backbone, "options": backbone_options}
     counts = {"way": way, "shot": shot, "query": query, "tasks": tasks}
-    row = {"label": label, "method": method, **counts, "network": network, "options": options, "peers": peers}
+    row = {"label": label, "method": method, **counts, "network": network, "options": options}
     return {**row, "evaluated": evaluated}
 
 
@@ -20,7 +20,7 @@ def _maml(label, method, num_inner_steps, way, query, tasks, backbone_options=CO
     return _row(label, method, (way, 1, query, tasks), "conv4", backbone_options, evaluated=evaluated, **options)
 
 
-# Counts are (way, shot, query, tasks). `peers`: whether the step is written for PyTorch and JAX too, in `contenders.steps`.
+# Counts are (way, shot, query, tasks).
 # `evaluated`: 0 for a training step, else its tasks are answered and nothing is trained: the times are those of so many episodes.
 ROWS = {
     "maml_5_steps": _maml("MAML second order, 5 steps, 4 tasks, 15 queries", "MAML", 5, 5, 15, 4),
@@ -63,7 +63,6 @@ ROWS = {
         "Matching Network, full-context, 20-way 1-shot, 5 queries, 4 tasks",
         "FullContextMatchingNetwork",
         (20, 1, 5, 4),
-        peers=False,
     ),
     "mann": _row(
         "MANN, streams of 50 images, 16 tasks",
@@ -71,7 +70,6 @@ ROWS = {
         (5, 9, 1, 16),
         "pixels_and_conv4",
         {"input_shape": (28, 28, 1), "filters": 32},
-        peers=False,
         way=5,
     ),
     "meta_network": _row(
@@ -79,8 +77,7 @@ ROWS = {
         "MetaNetwork",
         (5, 1, 1, 4),
         "conv5",
-        {"input_shape": (28, 28, 1)},
-        peers=False,
+        {"input_shape": (28, 28, 1), "filters": 64},
         way=5,
     ),
     "lstm_meta_learner": _row(
@@ -88,7 +85,6 @@ ROWS = {
         "LSTMMetaLearner",
         (5, 1, 15, 1),
         backbone_options={**CONV4, "filters": 32},
-        peers=False,
         way=5,
         num_inner_steps=5,
     ),

@@ -9,8 +9,6 @@ the first call (tracing included) and the median over 6 calls of 20 steps each; 
 
 import itertools
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -104,6 +102,7 @@ def main():
         raise ValueError(f"`--cases` must be among {sorted(CASES)}. Received: {unknown}")
     with launcher.imports():
         from publishing import markdown
+        from trainers import distribute
 
     rows = []
     for name, one_thread_per_op in itertools.product(_CASES.value or CASES, (True, False)):
@@ -124,7 +123,7 @@ def main():
             ["training step", "threads of an operation", "first call", "a step: median (range)", "tasks per second"],
             rows,
         )
-        machine = f"Measured on {os.cpu_count()} CPU cores ({platform.machine()}), no GPU, episodes drawn from glyphs."
+        machine = f"Measured on {distribute.describe_machine()}, episodes drawn from glyphs."
         markdown.replace_section(_DOCUMENT.value, "training_step", f"{table}\n\n{machine}")
 
 

@@ -5,20 +5,9 @@ Weights and gradients are trees, a task is (support x, support y, query x, query
 
 import functools
 
+from benchmarks.contenders import learned_updates, networks, recurrent
+
 ADAM = {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}  # as Keras
-
-
-def embed(lib, network, blocks, x):
-    """Conv-4: four times a convolution, BatchNorm by the batch, and max-pool and ReLU, or a stride of 2 and ReLU."""
-    strided = network["name"] == "strided_conv4"
-    for kernel, gamma, beta in blocks:
-        x = lib.batch_norm(lib.convolution(x, kernel, 2 if strided else 1), gamma, beta)
-        x = lib.relu(x if strided else lib.max_pool(x))
-    return lib.flatten(x)
-
-
-def logits(lib, features, head):
-    return features @ head[0] + head[1]
 
 
 def maml(lib, row):
@@ -35,15 +24,15 @@ def maml(lib, row):
     def network(weights, fast, x):  # gamma and beta are not adapted
         kernels, head = fast
         blocks = [(kernel, *block[1:]) for kernel, block in zip(kernels, weights["blocks"])]
-        return logits(lib, embed(lib, row["network"], blocks, x), head)
+        return networks.logits(lib, networks.embed(lib, row["network"], blocks, x), head)
 
     def task_loss(weights, task):
         x, y, query_x, query_y = task
         if method == "ANIL":
-            features = embed(lib, row["network"], weights["blocks"], x)
-            head = descend(lambda head: lib.cross_entropy(logits(lib, features, head), y), weights["head"])
-            query = embed(lib, row["network"], weights["blocks"], query_x)
-            return lib.cross_entropy(logits(lib, query, head), query_y)
+            features = networks.embed(lib, row["network"], weights["blocks"], x)
+            head = descend(lambda head: lib.cross_entropy(networks.logits(lib, features, head), y), weights["head"])
+            query = networks.embed(lib, row["network"], weights["blocks"], query_x)
+            return lib.cross_entropy(networks.logits(lib, query, head), query_y)
         fast = [block[0] for block in weights["blocks"]], weights["head"]
         fast = descend(lambda fast: lib.cross_entropy(network(weights, fast, x), y), fast)
         return lib.cross_entropy(network(weights, fast, query_x), query_y)
@@ -57,7 +46,7 @@ def prototypical(lib, row):
 
     def task_loss(weights, task):
         x, _, query_x, query_y = task
-        features = embed(lib, row["network"], weights["blocks"], lib.concatenate(x, query_x))
+        features = networks.embed(lib, row["network"], weights["blocks"], lib.join([x, query_x], 0))
         prototypes = features[:size].reshape(row["shot"], row["way"], -1).mean(0)  # rows are sorted shot by shot
         queries, dimensions = features[size:], features.shape[-1]
         squares = (queries**2).sum(-1)[:, None] + (prototypes**2).sum(-1) - 2 * queries @ prototypes.T
@@ -66,7 +55,16 @@ def prototypical(lib, row):
     return task_loss
 
 
-LOSSES = {"MAML": maml, "FOMAML": maml, "ANIL": maml, "PrototypicalNetwork": prototypical}
+# Losses of one task, and of all tasks at once.
+LOSSES = {
+    "MAML": maml,
+    "FOMAML": maml,
+    "ANIL": maml,
+    "PrototypicalNetwork": prototypical,
+    "LSTMMetaLearner": learned_updates.lstm_meta_learner,
+    "MetaNetwork": learned_updates.meta_network,
+}
+BATCH_LOSSES = {"FullContextMatchingNetwork": recurrent.full_context, "MANN": recurrent.mann}
 
 
 def reptile(lib, row):
@@ -75,7 +73,9 @@ def reptile(lib, row):
     size, num_steps, num_rows = options["inner_batch"], options["num_inner_steps"], row["shot"] * row["way"]
 
     def loss_of(weights, x, y):
-        return lib.cross_entropy(logits(lib, embed(lib, row["network"], weights["blocks"], x), weights["head"]), y)
+        return lib.cross_entropy(
+            networks.logits(lib, networks.embed(lib, row["network"], weights["blocks"], x), weights["head"]), y
+        )
 
     def moved(num_updates, weight, slope, moment):
         correction = (1 - 0.999**num_updates) ** 0.5
@@ -103,7 +103,10 @@ def reptile(lib, row):
 
 def by_adam(lib, row):
     """A whole step: the mean gradient over tasks, then Adam."""
-    over_tasks = lib.over_tasks(lib.value_and_gradient(LOSSES[row["method"]](lib, row)))
+    if row["method"] in BATCH_LOSSES:
+        over_tasks = lib.whole(lib.value_and_gradient(BATCH_LOSSES[row["method"]](lib, row)))
+    else:
+        over_tasks = lib.over_tasks(lib.value_and_gradient(LOSSES[row["method"]](lib, row)))
     beta_1, beta_2 = ADAM["beta_1"], ADAM["beta_2"]
 
     def step(weights, state, batch):

@@ -25,9 +25,38 @@ class Library:
     constant = staticmethod(jax.lax.stop_gradient)
     scalar = staticmethod(jnp.float32)
 
+    sigmoid = staticmethod(jax.nn.sigmoid)
+    tanh = staticmethod(jnp.tanh)
+    softmax = staticmethod(jax.nn.softmax)
+    log_softmax = staticmethod(jax.nn.log_softmax)
+    one_hot = staticmethod(jax.nn.one_hot)
+    log = staticmethod(jnp.log)
+    sign = staticmethod(jnp.sign)
+    where = staticmethod(jnp.where)
+    maximum = staticmethod(jnp.maximum)
+    flip = staticmethod(jnp.flipud)
+    scan = staticmethod(jax.lax.scan)
+    join = staticmethod(jnp.concatenate)
+    full = staticmethod(jnp.full)
+
     @staticmethod
-    def concatenate(x, y):
-        return jnp.concatenate([x, y])
+    def per_row(function, shared, *rows):
+        """`function(shared, *row)` of each row, stacked: one after the other, since each has kernels of its own."""
+        return jax.lax.map(lambda row: function(shared, *row), rows)
+
+    @staticmethod
+    def whole(function):
+        """A function of all tasks."""
+        return function
+
+    @staticmethod
+    def argsort(values):
+        return jnp.argsort(values, stable=True)
+
+    @staticmethod
+    def rebuilt(tree, leaves):
+        """The tree with these leaves in place of its own."""
+        return jax.tree.unflatten(jax.tree.structure(tree), leaves)
 
     @staticmethod
     def convolution(x, kernel, stride):
@@ -45,6 +74,17 @@ class Library:
         # Not the maximum of a reshaped map: compiled, its gradient compares values that were rounded differently.
         window = (1, 2, 2, 1)
         return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")
+
+    @staticmethod
+    def pool_up(x):
+        """Max-pool whose windows at the far edges may stand out."""
+        window = (1, 2, 2, 1)
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "SAME")
+
+    @staticmethod
+    def average_pool(x):
+        batch, height, width, channels = x.shape
+        return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
 
     @staticmethod
     def flatten(x):
@@ -71,7 +111,7 @@ def flop(jaxpr):
     """Floating point operations of the convolutions and matrix products of a jaxpr, those of loops as often as they run."""
     total = 0
     for equation in jaxpr.eqns:
-        parameters, out = equation.params, equation.outvars[0].aval
+        parameters, out = equation.params, equation.outvars[0].aval if equation.outvars else None
         if equation.primitive.name == "conv_general_dilated":
             kernel, spec = equation.invars[1].aval.shape, parameters["dimension_numbers"].rhs_spec
             holes = math.prod(parameters["lhs_dilation"]) * math.prod(parameters["rhs_dilation"])

@@ -12,7 +12,7 @@ from trainers import builder, distribute
 
 
 def build_model(row):
-    """The row's model, compiled, with the weights that all contenders start from where peers have them."""
+    """The row's model, compiled, with the weights that all contenders start from."""
     config = common.get_config()
     config.model = {
         "method": row["method"],
@@ -23,11 +23,9 @@ def build_model(row):
     model = builder.build_model(builder.to_dict(config))
     model.compile(optimizer="sgd" if row["method"] == "Reptile" else "adam")
     model.optimizer.learning_rate = 1.0 if row["method"] == "Reptile" else steps.ADAM["learning_rate"]
-    if row["peers"]:
-        given = data.weights(row)
-        values = [value for block in given["blocks"] for value in block] + list(given["head"])
-        for variable, value in zip(model.trainable_variables, values, strict=True):
-            variable.assign(value)
+    variables = [*model.trainable_variables, *([model.key_head.kernel] if row["method"] == "MetaNetwork" else [])]
+    for variable, value in zip(variables, data.in_order(row), strict=True):
+        variable.assign(tf.reshape(value, variable.shape))
     return model
 
 

@@ -42,9 +42,47 @@ class Library:
     def scalar(value):
         return torch.tensor(value, device=DEVICE)
 
+    sigmoid = staticmethod(torch.sigmoid)
+    tanh = staticmethod(torch.tanh)
+    log = staticmethod(torch.log)
+    sign = staticmethod(torch.sign)
+    where = staticmethod(torch.where)
+    maximum = staticmethod(torch.clamp_min)
+    flip = staticmethod(torch.flipud)
+    join = staticmethod(torch.cat)
+
     @staticmethod
-    def concatenate(x, y):
-        return torch.cat([x, y])
+    def full(shape, value):
+        return torch.full(shape, value, device=DEVICE)
+
+    @staticmethod
+    def softmax(values):
+        return F.softmax(values, -1)
+
+    @staticmethod
+    def log_softmax(values):
+        return F.log_softmax(values, -1)
+
+    @staticmethod
+    def one_hot(labels, size):
+        return F.one_hot(labels, size).float()
+
+    @staticmethod
+    def argsort(values):
+        return torch.argsort(values, stable=True)
+
+    @staticmethod
+    def scan(step, state, inputs):
+        outputs = []
+        for row in inputs:
+            state, output = step(state, row)
+            outputs.append(output)
+        return state, torch.stack(outputs)
+
+    @staticmethod
+    def rebuilt(tree, leaves):
+        """The tree with these leaves in place of its own."""
+        return pytree.tree_unflatten(leaves, pytree.tree_structure(tree))
 
     @staticmethod
     def convolution(x, kernel, stride):
@@ -62,8 +100,27 @@ class Library:
         return F.max_pool2d(x, 2)
 
     @staticmethod
+    def pool_up(x):
+        """Max-pool whose windows at the far edges may stand out."""
+        return F.max_pool2d(x, 2, ceil_mode=True)
+
+    @staticmethod
+    def average_pool(x):
+        return F.avg_pool2d(x, 2)
+
+    @staticmethod
     def flatten(x):
         return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1)
+
+    @staticmethod
+    def per_row(function, shared, *rows):
+        """`function(shared, *row)` of each row, stacked: one after the other, since each has kernels of its own."""
+        results = [function(shared, *row) for row in zip(*rows)]
+        return pytree.tree_map(lambda *values: torch.stack(values), *results)
+
+    def whole(self, function):
+        """A function of all tasks."""
+        return torch.compile(function) if self.variant == "compile" else function
 
     def over_tasks(self, function):
         """The mean over tasks of `function(shared, task)`."""
