@@ -2,13 +2,14 @@
 
 import copy
 
+from zoo.datasets.messages import counted, listed
+
 
 def fit_counts(config, tasks):
     """A config whose `fit_counts` is set, with way, shot, query and batch lowered to what the classes have.
 
     A protocol keeps its shot and has at least one query: as many classes as have images for that, then as many queries as these
-    classes have; fewer shots only where not even two classes have an image more than the shots. What no lowering mends is left
-    for the checks that follow.
+    classes have; fewer shots only where not even two classes have an image more than the shots.
 
     Args:
         config: plain data, see configs/common.py.
@@ -16,6 +17,9 @@ def fit_counts(config, tasks):
 
     Returns:
         (config, line): the config itself and None where nothing is to be lowered, else a copy, and what was chosen.
+
+    Raises:
+        ValueError: for a subset without two classes of two images, which has no episodes.
     """
     if not config.get("fit_counts"):
         return config, None
@@ -23,7 +27,7 @@ def fit_counts(config, tasks):
     for name, part, subset in _parts(fitted):
         sizes = sorted((len(rows) for rows in tasks[subset].members), reverse=True)
         before = dict(part)
-        part.update(_batch(part, sizes) if "batch" in part else _protocol(part, sizes))
+        part.update(_batch(part, sizes) if "batch" in part else _protocol(part, sizes, subset))
         if part != before:
             chosen.append(f"{name} {_in_words(part)} (not {_in_words(before)})")
     return (fitted, f"fitted to the data: {'; '.join(chosen)}") if chosen else (config, None)
@@ -39,13 +43,16 @@ def _batch(part, sizes):
     return {"batch": min(part["batch"], sum(sizes))}
 
 
-def _protocol(part, sizes):
+def _protocol(part, sizes, subset):
     """Counts for classes of these sizes, the largest first."""
     for shot in range(part["shot"], 0, -1):
         way = min(part["way"], sum(size > shot for size in sizes))
         if way >= 2:
             return {"way": way, "shot": shot, "query": min(part["query"], sizes[way - 1] - shot)}
-    return {}
+    raise ValueError(
+        f"The subset {subset!r} must have at least 2 classes of 2 images, or `config.dataset.options.split_by` be 'images', which puts "
+        f"every class into each subset. Received: {counted(len(sizes), 'class', 'classes')}, of {listed(sizes)} images"
+    )
 
 
 def _in_words(part):

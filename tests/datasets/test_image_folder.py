@@ -1,3 +1,4 @@
+import os
 import re
 import struct
 import sys
@@ -116,7 +117,13 @@ def test_split_is_disjoint_complete_and_seeded(tmp_path):
 
 @pytest.mark.parametrize(
     "split, count, expected",
-    [((0.01, 0.49, 0.5), 3, [1, 1, 1]), ((0.98, 0.01, 0.01), 5, [3, 1, 1]), ((0.5, 0.25, 0.25), 8, [4, 2, 2])],
+    [
+        ((0.01, 0.49, 0.5), 3, [1, 1, 1]),
+        ((0.98, 0.01, 0.01), 5, [3, 1, 1]),
+        ((0.5, 0.25, 0.25), 6, [2, 2, 2]),  # two are what a task needs
+        ((0.98, 0.01, 0.01), 7, [3, 2, 2]),
+        ((0.5, 0.25, 0.25), 8, [4, 2, 2]),
+    ],
 )
 def test_every_subset_gets_a_class(tmp_path, split, count, expected):
     _write_classes(tmp_path, [str(i) for i in range(count)])
@@ -190,6 +197,40 @@ def test_folders_in_class_folders_and_links_belong_to_the_class(tmp_path, recwar
         classes = image_folder.load("train", tmp_path)
     assert classes.names == ("a", "b") and [len(rows) for rows in classes.members] == [4, 3]
     assert classes.images[:, 0, 0, 0].tolist() == [0, 1, 10, 11, 0, 1, 2]  # by path: x, then y/z
+
+
+def test_a_link_to_what_holds_it_is_no_class_and_no_part_of_one(tmp_path):
+    _write_classes(tmp_path / "photos", "abcdef")
+    (tmp_path / "photos" / "again").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos" / "a" / "up").symlink_to(tmp_path)
+    parts = [image_folder.load(subset, tmp_path / "photos") for subset in ("train", "validation", "test")]
+    assert sorted(name for part in parts for name in part.names) == list("abcdef")
+    assert {len(rows) for part in parts for rows in part.members} == {2}
+
+
+@pytest.mark.parametrize("options", [{}, {"split_by": "images"}])
+def test_an_image_that_links_give_to_two_classes_is_refused(tmp_path, options):
+    _write_classes(tmp_path, "abc", num_images=6)
+    (tmp_path / "d").symlink_to(tmp_path / "b")
+    with pytest.raises(
+        ValueError, match=r"each image in one class folder. Received: one that is both b/0.png, d/0.png$"
+    ):
+        image_folder.load("train", tmp_path, **options)
+    (tmp_path / "d").unlink()
+    (tmp_path / "c" / "link.png").symlink_to(tmp_path / "a" / "3.png")
+    with pytest.raises(ValueError, match=r"Received: one that is both a/3.png, c/link.png$"):
+        image_folder.load("train", tmp_path, **options)
+
+
+def test_names_that_are_no_utf8_are_escaped_and_can_be_written(tmp_path):
+    """An archive of an old system: Latin-1."""
+    _write_classes(tmp_path, "abc", num_images=6)
+    os.rename(tmp_path / "b", os.fsencode(tmp_path) + b"/caf\xe9")
+    os.rename(os.fsencode(tmp_path) + b"/caf\xe9/0.png", os.fsencode(tmp_path) + b"/caf\xe9/\xe9.png")
+    classes = image_folder.load("train", tmp_path, split_by="images", split=(0.6, 0.2, 0.2))
+    assert classes.names == ("a", "c", "caf\\xe9") and classes.num_images == 6
+    parts = [image_folder.load(subset, tmp_path, split_by="images") for subset in ("train", "validation", "test")]
+    assert "caf\\xe9/\\xe9.png" in [name for part in parts for name in part.image_names]
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def write_table(tmp_path):
     return write
 
 
-def load(path, subset):
-    classes = image_folder.load(subset, path, image_size=8)
+def load(path, subset, **options):
+    classes = image_folder.load(subset, path, image_size=8, **options)
     return {name: classes.images[rows, 0, 0, 0].tolist() for name, rows in zip(classes.names, classes.members)}
 
 
@@ -60,8 +60,11 @@ def test_a_table_may_say_the_splits(write_table):
 @pytest.mark.parametrize(
     "lines, message",
     [
-        (["path,label", "a,b"], "must have the columns file, label and perhaps split. Received: ['path', 'label']"),
-        ([""], "perhaps split. Received: []"),
+        (
+            ["path,label", "a,b"],
+            "must have the columns file, label and perhaps split, with commas between. Received: ['path', ",
+        ),
+        ([""], "with commas between. Received: []"),
         (["file,label", "pictures/cat0.png,"], "line 2, must have file, label. Received: ['pictures/cat0.png', '']"),
         (["file,label", "pictures/cat0.png,cat,train"], "line 2, must have file, label."),
         (["file,label", "pictures/cat0.png"], "line 2, must have file, label."),
@@ -69,9 +72,19 @@ def test_a_table_may_say_the_splits(write_table):
         (["file,label,split", "pictures/cat0.png,cat,dev"], "line 2: the split must be train, validation or test. Rec"),
         (
             ["file,label,split", "pictures/cat0.png,cat,train", "pictures/cat1.png,cat,test"],
-            "Received: class 'cat' in 'train' and 'test'",
+            "unless `split_by` is 'images'. Received: class 'cat' in 'train' and 'test'",
         ),
-        (["file,label", *(f"{number}.png,cat" for number in range(9))], "names 9 files that are not there: "),
+        (["file,label", *(f"{number}.png,cat" for number in range(9))], "Received: 9 files not there: "),
+        (
+            ["file,label", "0.png,cat"],
+            "must name files that are there, or `on_error` be 'skip'. Received: 1 file not there",
+        ),
+        (["file;label", "pictures/cat0.png;cat"], "with commas between. Received: ['file;label']"),
+        (["file,label,label", "pictures/cat0.png,cat,tom"], "Received: ['file', 'label', 'label']"),
+        (
+            ["file,label", "pictures/cat0.png,cat", "pictures/../pictures/cat0.png,dog"],
+            "which are one, twice, labels 'cat'",
+        ),
         (["file,label", "pictures/cat0.png,cat"], "at least 3 classes, one for each of train"),
         (["file,label,split", "pictures/cat0.png,cat,train"], "must have a class of at least 2 images"),
         (["file,label,split", "pictures/cat0.png,cat,test"], "must have the subset 'train', called train or training"),
@@ -82,6 +95,36 @@ def test_what_is_wrong_with_a_table_is_said_in_a_line(write_table, lines, messag
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         load(write_table(*lines), "train")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_table_may_say_which_images_of_a_class_are_whose(write_table):
+    """Two known classes, as many images as there are: nobody deals them out anew."""
+    parts = ("train", "test")
+    path = write_table(
+        "file,label,split", *(f"{file},{label},{parts[n % 2]}" for n, (file, label) in enumerate(ROWS[:4]))
+    )
+    with pytest.warns(UserWarning, match="2 classes left out"), pytest.raises(ValueError, match="of at least 2 images"):
+        load(path, "train", split_by="images")
+    rows = [*ROWS[:2], *((file, "cat") for file, _ in ROWS[2:4])]
+    path = write_table("file,label,split", *(f"{file},{label},{parts[n // 2]}" for n, (file, label) in enumerate(rows)))
+    assert load(path, "train", split_by="images") == {"cat": [0, 1]}
+    assert load(path, "test", split_by="images") == {"cat": [2, 3]}
+
+
+def test_files_that_are_not_there_are_skipped_when_asked_to(write_table):
+    path = write_table("file,label,split", *(f"{file},{label},train" for file, label in ROWS), "gone.png,cat,train")
+    with pytest.warns(UserWarning, match="1 file that cannot be read left out: gone.png"):
+        assert load(path, "train", on_error="skip") == {"cat": [0, 1], "dog": [2, 3], "owl": [4, 5]}
+
+
+def test_another_encoding_is_said_with_the_file(write_table):
+    path = write_table(
+        "file,label", "pictures/cat0.png,chaton n\N{LATIN SMALL LETTER E WITH ACUTE}", encoding="latin-1"
+    )
+    with pytest.raises(
+        ValueError, match=r"Table.CSV must be a CSV file in UTF-8. Received: 'utf-8' codec can't decode"
+    ):
+        load(path, "train")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ def classes_of(*sizes):
         ((40, 12, 5), (5, 5, 15), (2, 5, 7)),  # the smallest has no query left
         ((40, 3, 2), (5, 5, 15), (2, 2, 1)),  # two classes have three images
         ((2, 2, 1), (5, 5, 15), (2, 1, 1)),
-        ((9, 1, 1), (5, 5, 15), (5, 5, 15)),  # hopeless: left to the checks
     ],
 )
 def test_counts_by_hand(sizes, asked, expected):
@@ -46,6 +45,20 @@ def test_counts_by_hand(sizes, asked, expected):
     assert fitted["validation"] == protocol and json.dumps(config) == before
     assert (line is None) == (asked == expected)
     assert fit_counts({**config, "fit_counts": False}, None) == ({**config, "fit_counts": False}, None)
+
+
+def test_a_subset_without_two_classes_is_named_with_what_helps():
+    """Four folders of pictures: one of them is for the test."""
+    protocol = {"way": 5, "shot": 1, "query": 5}
+    config = {
+        "fit_counts": True,
+        "train": protocol,
+        "validation": protocol,
+        "evaluation": {"protocols": {"1": protocol}},
+    }
+    tasks = {"train": classes_of(9, 9), "validation": classes_of(9, 2), "test": classes_of(9)}
+    with pytest.raises(ValueError, match=r"'test' must .*split_by` be 'images', .* Received: 1 class, of 9 images$"):
+        fit_counts(config, tasks)
 
 
 def test_a_batch_has_at_most_the_images_that_are_there():

@@ -9,6 +9,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
+from zoo.datasets.subsets import all_called_subsets
+
 # What a file may be called, and what it may hold: no format that runs a program or reads other files.
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
@@ -20,8 +22,10 @@ _SIXTEEN_BITS = 257  # 65535 is 255 * 257
 
 
 def subfolders(folder):
-    """The folders in a folder, hidden ones left out, sorted."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+    """The folders in a folder, hidden ones and links to what holds it left out, sorted."""
+    around = _around(folder)
+    found = (path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+    return sorted(path for path in found if not (path.is_symlink() and os.path.realpath(path) in around))
 
 
 def image_files(folder):
@@ -29,9 +33,25 @@ def image_files(folder):
     return sorted(path for path in folder.iterdir() if _is_image(path.name) and path.is_file())
 
 
+def example_folders(folder):
+    """The folders in a folder of examples, one per class, sorted.
+
+    Raises:
+        ValueError: where they are those of subsets, which hold the class folders.
+    """
+    found = subfolders(folder)
+    if all_called_subsets([path.name for path in found]) and any(subfolders(path) for path in found):
+        raise ValueError(
+            f"Expected a folder with one folder of pictures per class, such as {found[-1]}. Received: {folder}, with the folders "
+            f"of subsets {', '.join(path.name for path in found)}"
+        )
+    return found
+
+
 def files_below(folder):
-    """(images, other files) of a folder and of the folders in it, hidden ones left out, sorted. Links are followed."""
-    images, others, seen = [], [], set()
+    """(images, other files) of a folder and of the folders in it, hidden ones left out, sorted. Links are followed, but not out
+    to what holds the folder, whose other folders are no part of it."""
+    images, others, seen = [], [], _around(folder) - {os.path.realpath(folder)}
     for path, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(path)
         folders[:] = [] if real in seen else [name for name in folders if not _is_hidden(name)]
@@ -40,6 +60,21 @@ def files_below(folder):
                 (images if _is_image(name) else others).append(pathlib.Path(path, name))
         seen.add(real)
     return sorted(images), sorted(others)
+
+
+def _around(folder):
+    """The real paths of a folder and of those that hold it, also by the links that lead to it."""
+    path = pathlib.Path(folder).absolute()
+    real = pathlib.Path(os.path.realpath(path))
+    return {str(real), *map(str, real.parents), *(os.path.realpath(parent) for parent in path.parents)}
+
+
+def real_paths(files):
+    """Where each of these files lies, a text by which one that is there twice, by links, is known."""
+    folders = {folder: os.path.realpath(folder) for folder in {file.parent for file in files}}
+    return [
+        os.path.realpath(file) if file.is_symlink() else os.path.join(folders[file.parent], file.name) for file in files
+    ]
 
 
 def _is_image(name):

@@ -5,21 +5,18 @@ import pathlib
 
 import numpy as np
 
-from zoo.datasets.image_files import EXTENSIONS, check_fit, files_below, image_files, read_image, subfolders
+from zoo.datasets.image_files import EXTENSIONS, check_fit, files_below, image_files, read_image, real_paths, subfolders
 from zoo.datasets.image_split import BY, deal_images
 from zoo.datasets.image_store import ImageStore, in_parallel
 from zoo.datasets.image_table import read_table
 from zoo.datasets.messages import counted, kinds_of, listed, warn_once
 from zoo.datasets.options import check_bool, check_int
 from zoo.datasets.sampler import ImageClasses
-from zoo.datasets.subsets import deal, parts_of
+from zoo.datasets.subsets import CALLED, deal, parts_of, subset_called
 
 MIN_IMAGES = 2  # one for the support and one to ask about
 ON_ERROR = ("raise", "skip")
 _BY_IMAGES = "; `split_by` 'images' puts every class into each, with other images"
-
-# What the folder of a subset may be called, in any case.
-_FOLDERS = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test", "testing")}
 
 
 def load(
@@ -40,17 +37,18 @@ def load(
 
     Two layouts are known. Where `root` has folders of subsets, called "train", "validation" and "test" (or "training",
     "val", "valid", "testing", in any case), these hold the class folders. Else `root` holds the class folders themselves,
-    and `split` deals the classes out, drawn by `split_seed`; each subset gets at least one. No class is in two subsets. A
+    and `split` deals the classes out, drawn by `split_seed`; each subset gets at least two, or one of fewer than six. No class is in two subsets. A
     class is also called "train" where a folder of that name holds images and stands beside others.
 
     With `split_by` "images" every class is in each subset, with other images of it: `split` deals out the images of each
-    class; or the folders of the subsets hold class folders of the same names. What a model reaches there says how well it
+    class; or the folders of the subsets hold class folders of the same names, or the CSV file says it of each image. What a model reaches there says how well it
     knows these classes on new pictures, and nothing of new classes.
 
     A CSV file in place of the folder has the columns file (relative to its own folder), label and, where the subsets are
     given, split.
 
-    A class has the images of its folder and of all folders in it, links followed. Hidden files and folders are skipped;
+    A class has the images of its folder and of all folders in it, links followed; an image that links give to two classes, or
+    to two subsets, is refused, and a link to a folder that holds it is none of its folders. Hidden files and folders are skipped;
     other files that are not read, images in no class folder, and classes of fewer than two images, which are left out, are
     counted in a warning of one line. Everything is in sorted order, so the same folder gives the same classes everywhere. A
     class more or less deals the others out anew: training keeps the names of its classes, and refuses to go on with others.
@@ -70,7 +68,7 @@ def load(
         split_seed: int of at least 0.
         distortions: whether episodes show each image under a random affine transform, see `zoo.datasets.distortion`;
             meant for ink on paper, since what comes from outside of an image is 0.
-        on_error: "raise" names the first file that cannot be read and counts the others; "skip" leaves them out, with a
+        on_error: "raise" names the first file that cannot be read, or those of a CSV file that are not there, and counts the others; "skip" leaves them out, with a
             warning that names a few.
         split_by: "classes" or "images", what the subsets share out.
         fit: how an image becomes a square: "stretch" keeps all of it but not its aspect ratio, "crop" keeps its middle, "pad"
@@ -97,7 +95,7 @@ def load(
     wanted = parts_of(subset)
     root = _checked_root(root)
     _check_options(image_size, channels, invert, split_seed, distortions, on_error, split_by, fit)
-    classes = _classes_of(root, wanted, split, split_seed, split_by)
+    classes = _classes_of(root, wanted, split, split_seed, split_by, on_error)
     store = ImageStore((image_size, image_size, channels))
     rows = _read(
         [file for files in classes.values() for file in files],
@@ -114,7 +112,8 @@ def load(
             f"{', '.join(EXTENSIONS)}. Received: {_with_counts(readable)}"
         )
     members = tuple(np.array([rows[file] for file in files]) for files in classes.values())
-    loaded = ImageClasses(store.source(), members, tuple(classes), (0,) * len(classes)).with_augmentation(augmentation)
+    names = tuple(_text(name) for name in classes)
+    loaded = ImageClasses(store.source(), members, names, (0,) * len(classes)).with_augmentation(augmentation)
     if split_by == "images":
         loaded = loaded.with_image_names(_names_of(rows, root))
     return loaded.with_distortions() if distortions else loaded
@@ -134,7 +133,12 @@ def _checked_root(root):
 def _names_of(files, root):
     """The path of each image in the folder, or in that of the CSV file."""
     folder = root if root.is_dir() else root.parent
-    return [pathlib.Path(os.path.relpath(file, folder)).as_posix() for file in files]
+    return [_text(pathlib.Path(os.path.relpath(file, folder)).as_posix()) for file in files]
+
+
+def _text(name):
+    """A file's name as text that can be written: bytes that are no UTF-8, as old archives have them, as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _check_options(image_size, channels, invert, split_seed, distortions, on_error, split_by, fit):
@@ -151,14 +155,16 @@ def _check_options(image_size, channels, invert, split_seed, distortions, on_err
         raise ValueError(f"`split_by` must be one of {BY}. Received: split_by={split_by!r}")
 
 
-def _classes_of(root, wanted, split, split_seed, split_by):
+def _classes_of(root, wanted, split, split_seed, split_by, on_error):
     """{class: its files} of the wanted subsets, sorted."""
-    make_parts = _parts_of_folder if root.is_dir() else _parts_of_table
-    parts = make_parts(root, split, split_seed, split_by == "images")
+    if root.is_dir():
+        parts = _parts_of_folder(root, split, split_seed, split_by == "images")
+    else:
+        parts = _parts_of_table(root, split, split_seed, split_by == "images", on_error == "raise")
     for part in wanted:
         if part not in parts:
             raise ValueError(
-                f"{root} must have the subset {part!r}, called {' or '.join(_FOLDERS[part])}. Received: {listed(parts)}"
+                f"{root} must have the subset {part!r}, called {' or '.join(CALLED[part])}. Received: {listed(parts)}"
             )
     names = sorted({name for part in wanted for name in parts[part]})
     return {name: sorted(file for part in wanted for file in parts[part].get(name, ())) for name in names}
@@ -171,29 +177,26 @@ def _parts_of_folder(root, split, split_seed, by_images):
         folders = _own_subsets(root, of_subsets, by_images)
     elif by_images:
         files = _scan(root, {"all": _class_folders(root)})
+        _check_each_once(root, files)
         return deal_images(root, {folder.name: of_class for folder, of_class in files.items()}, split, split_seed)
     else:
         of_classes = {folder.name: folder for folder in _class_folders(root)}
         dealt = deal(sorted(of_classes), split, split_seed, "split", root, _BY_IMAGES)
         folders = {part: [of_classes[name] for name in names] for part, names in dealt.items()}
     files = _scan(root, folders)
+    _check_each_once(root, files)
     return {part: {folder.name: files[folder] for folder in chosen} for part, chosen in folders.items()}
 
 
-def _parts_of_table(path, split, split_seed, by_images):
+def _parts_of_table(path, split, split_seed, by_images, all_there):
     """{subset: {class: its files}} of a CSV file."""
-    files, subsets = read_table(path, _subset_called)
-    if by_images and subsets is not None:
-        raise ValueError(
-            f"{path} must be without the column split where `split_by` is 'images'. Received: file, label, split"
-        )
+    files, subsets = read_table(path, subset_called, by_images, all_there)
+    if subsets is not None:
+        return subsets
     if by_images:
         return deal_images(path, files, split, split_seed)
-    if subsets is None:
-        dealt = deal(list(files), split, split_seed, "split", path, _BY_IMAGES)
-    else:
-        dealt = {part: [name for name in files if subsets[name] == part] for part in _FOLDERS}
-    return {part: {name: files[name] for name in names} for part, names in dealt.items() if names}
+    dealt = deal(list(files), split, split_seed, "split", path, _BY_IMAGES)
+    return {part: {name: files[name] for name in names} for part, names in dealt.items()}
 
 
 def _large_enough(root, classes):
@@ -211,20 +214,12 @@ def _with_counts(classes):
     return listed(f"{name} ({len(files)})" for name, files in classes.items())
 
 
-def _subset_called(name):
-    """The subset that a folder's or a table's word means, None for another word."""
-    for part, names in _FOLDERS.items():
-        if name.lower() in names:
-            return part
-    return None
-
-
 def _subset_folders(root):
     """Folders of `root` by the subset that they are called after; none where they are classes, or there are none."""
     folders = subfolders(root)
     named = {
         part: [path for name in names for path in folders if path.name.lower() == name]
-        for part, names in _FOLDERS.items()
+        for part, names in CALLED.items()
     }
     chosen = [path for paths in named.values() for path in paths]
     others = [path.name for path in folders if path not in chosen]
@@ -272,6 +267,17 @@ def _class_folders(folder):
         inside = f"{counted(len(loose), 'image')} directly in it, and no folder" if loose else "no folder in it"
         raise ValueError(f"{folder} must have one folder of images per class. Received: {inside}")
     return folders
+
+
+def _check_each_once(root, images):
+    """Raises ValueError where links give an image to two class folders: a subset would be asked what another has learned."""
+    first_of = {}
+    for folder, files in sorted(images.items()):
+        for file, place in zip(files, real_paths(files)):
+            first = first_of.setdefault(place, (folder, file))
+            if first[0] != folder:
+                both = listed(os.path.relpath(path, root) for path in (first[1], file))
+                raise ValueError(f"{root} must have each image in one class folder. Received: one that is both {both}")
 
 
 def _scan(root, parts):

@@ -2,56 +2,102 @@
 
 import csv
 
+from zoo.datasets.image_files import real_paths
 from zoo.datasets.messages import counted, listed
 
 COLUMNS = ("file", "label", "split")
 
 
-def read_table(path, subset_of):
+def read_table(path, subset_of, by_images=False, all_there=True):
     """The classes of a CSV file with the columns file, label and, where it says so, split.
 
     Args:
         path: pathlib.Path of the CSV file, UTF-8; files in it are relative to its folder.
         subset_of: function from a word of the column split to the subset that it means, or None.
+        by_images: whether the subsets may share classes, with other images.
+        all_there: whether files that are not there are refused; else they are among the others.
 
     Returns:
-        (files, subsets): {label: its files} in sorted order, and {label: its subset}, None without the column split.
+        (files, subsets): {label: its files} in sorted order, and {subset: {label: its files}}, None without the column split.
 
     Raises:
-        ValueError: for other columns, a line without file or label, an unknown split, a class in two subsets, a file that is
-            there twice or not at all.
+        ValueError: for other columns or another encoding, a line without file or label, an unknown split, a class in two subsets,
+            a file that is there twice or not at all.
     """
     files, subsets, label_of = {}, {}, {}
+    for line, row in _rows(path):
+        file, label = path.parent / row["file"], row["label"]
+        if file in label_of:
+            raise _twice(path, file, file, label_of[file], label)
+        label_of[file] = label
+        files.setdefault(label, []).append(file)
+        if "split" in row:
+            part = subset_of(row["split"])
+            if part is None:
+                raise ValueError(
+                    f"{path}, line {line}: the split must be train, validation or test. Received: {row['split']!r}"
+                )
+            subsets.setdefault(part, {}).setdefault(label, []).append(file)
+    missing = [file for file in label_of if not file.is_file()]
+    if missing and all_there:
+        raise ValueError(
+            f"{path} must name files that are there, or `on_error` be 'skip'. Received: {counted(len(missing), 'file')} "
+            f"not there: {listed(missing)}"
+        )
+    _check_each_once(path, label_of)
+    if not by_images:
+        _check_apart(path, subsets)
+    return _sorted(files), {part: _sorted(classes) for part, classes in subsets.items()} or None
+
+
+def _rows(path):
+    """(number of the line, {column: its text}) of each."""
     with open(path, newline="", encoding="utf-8-sig") as table:
         reader = csv.DictReader(table, skipinitialspace=True)
-        columns = [name.strip() for name in reader.fieldnames or ()]
-        if not set(COLUMNS[:2]) <= set(columns) <= set(COLUMNS):
-            raise ValueError(f"{path} must have the columns file, label and perhaps split. Received: {columns}")
-        reader.fieldnames = columns
-        for row in reader:
-            values = [(row[name] or "").strip() for name in columns]
-            if None in row or not all(values):
-                raise ValueError(f"{path}, line {reader.line_num}, must have {', '.join(columns)}. Received: {values}")
-            named = dict(zip(columns, values))
-            file, label = path.parent / named["file"], named["label"]
-            if file in label_of:
-                labels = f"{label_of[file]!r} and {label!r}"
-                raise ValueError(f"{path} must name each file once. Received: {named['file']} twice, labels {labels}")
-            label_of[file] = label
-            files.setdefault(label, []).append(file)
-            if "split" in named:
-                part = subset_of(named["split"])
-                if part is None:
+        try:
+            columns = [name.strip() for name in reader.fieldnames or ()]
+            if not set(COLUMNS[:2]) <= set(columns) <= set(COLUMNS) or len(set(columns)) < len(columns):
+                raise ValueError(
+                    f"{path} must have the columns file, label and perhaps split, with commas between. Received: {columns}"
+                )
+            reader.fieldnames = columns
+            for row in reader:
+                values = [(row[name] or "").strip() for name in columns]
+                if None in row or not all(values):
                     raise ValueError(
-                        f"{path}, line {reader.line_num}: the split must be train, validation or test. "
-                        f"Received: {named['split']!r}"
+                        f"{path}, line {reader.line_num}, must have {', '.join(columns)}. Received: {values}"
                     )
-                if subsets.setdefault(label, part) != part:
-                    raise ValueError(
-                        f"No class may be in two subsets of {path}. "
-                        f"Received: class {label!r} in {subsets[label]!r} and {part!r}"
-                    )
-    missing = [file for file in label_of if not file.is_file()]
-    if missing:
-        raise ValueError(f"{path} names {counted(len(missing), 'file')} that are not there: {listed(missing)}")
-    return {label: sorted(files[label]) for label in sorted(files)}, subsets or None
+                yield reader.line_num, dict(zip(columns, values))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} must be a CSV file in UTF-8. Received: {error}") from error
+
+
+def _check_each_once(path, label_of):
+    """Raises ValueError where two names lead to one file."""
+    first_of = {}
+    for file, place in zip(label_of, real_paths(label_of)):
+        first = first_of.setdefault(place, file)
+        if first != file:
+            raise _twice(path, first, file, label_of[first], label_of[file])
+
+
+def _twice(path, first, second, *labels):
+    names = str(first) if first == second else f"{first} and {second}, which are one,"
+    return ValueError(
+        f"{path} must name each file once. Received: {names} twice, labels {labels[0]!r} and {labels[1]!r}"
+    )
+
+
+def _check_apart(path, subsets):
+    part_of = {}
+    for part, classes in subsets.items():
+        for label in classes:
+            if part_of.setdefault(label, part) != part:
+                raise ValueError(
+                    f"No class may be in two subsets of {path} unless `split_by` is 'images'. "
+                    f"Received: class {label!r} in {part_of[label]!r} and {part!r}"
+                )
+
+
+def _sorted(classes):
+    return {label: sorted(classes[label]) for label in sorted(classes)}

@@ -8,6 +8,23 @@ PARTS = ("train", "validation", "test")
 SUBSETS = ("train", "validation", "trainval", "test")
 
 
+# What the folder of a subset, or a word of a table, may be called, in any case.
+CALLED = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test", "testing")}
+
+
+def subset_called(name):
+    """The subset that a folder's or a table's word means, None for another word."""
+    for part, names in CALLED.items():
+        if name.lower() in names:
+            return part
+    return None
+
+
+def all_called_subsets(names):
+    """Whether these names, of the folders in a folder, are those of subsets, two of them at least."""
+    return len(names) > 1 and all(subset_called(name) for name in names)
+
+
 def parts_of(subset):
     """The parts that a subset is made of, "trainval" of two; no class is in two parts. Raises ValueError if unknown."""
     if subset not in SUBSETS:
@@ -16,7 +33,8 @@ def parts_of(subset):
 
 
 def deal(names, fractions, seed, option, source, otherwise=""):
-    """Names by part, dealt out by `seed`: {"train": [...], "validation": [...], "test": [...]}, each with at least one.
+    """Names by part, dealt out by `seed`: {"train": [...], "validation": [...], "test": [...]}, each with at least two, as a
+    task has, where there are six or more, and else with at least one.
 
     Args:
         names: of all classes.
@@ -36,7 +54,8 @@ def deal(names, fractions, seed, option, source, otherwise=""):
             f"{source} must have at least 3 classes, one for each of train, validation and test. Received: "
             f"{count} ({', '.join(names)}){otherwise}"
         )
-    return {part: [names[i] for i in rows] for part, rows in dealt_rows(count, fractions, seed).items()}
+    fewest = 2 if count >= 2 * len(PARTS) else 1
+    return {part: [names[i] for i in rows] for part, rows in dealt_rows(count, fractions, seed, fewest).items()}
 
 
 def check_fractions(option, fractions):
