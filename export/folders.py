@@ -3,7 +3,7 @@
 import pathlib
 import warnings
 
-from zoo.datasets.image_files import EXTENSIONS, files_below, image_files, subfolders
+from zoo.datasets.image_files import EXTENSIONS, example_folders, files_below, image_files, subfolders
 from zoo.datasets.messages import kinds_of, listed
 
 
@@ -18,7 +18,7 @@ def class_folders(folder):
     """
     root = _existing(folder, pathlib.Path.is_dir, "a folder with one folder of images per class")
     classes, others = {}, []
-    for path in subfolders(root):
+    for path in example_folders(root):
         classes[path.name], foreign = files_below(path)
         if not classes[path.name]:
             received = f"only {kinds_of(foreign)}" if foreign else "no files"

@@ -1,5 +1,6 @@
 """`model.learn`: pictures of all kinds in, names out, and the numbers are those of `adapt` and `predict_with`."""
 
+import io
 import json
 import re
 import sys
@@ -12,7 +13,7 @@ from PIL import Image
 
 import export
 import zoo
-from export import signatures
+from export import folders, signatures
 from tests import descriptors
 from zoo.datasets.image_files import read_image
 
@@ -166,6 +167,9 @@ GREY = np.zeros((9, 9), np.uint8)
         ),
         ({"a": [GREY], "b": [None]}, "Picture 0 of class 'b' must be NumPy .* Received: NoneType 'None'"),
         ({"a": [GREY], "b": ["none/b.png"]}, "none/b.png cannot be read: No such file"),
+        ({"a": [GREY], "b": [Image.new("F", (9, 9))]}, "Picture 0 of class 'b' must be a PIL image .* mode='F'"),
+        ({"a": [GREY], "b": [Image.new("I", (9, 9))]}, "Picture 0 of class 'b' must be a PIL image .* mode='I'"),
+        ({"a": [GREY], "b": [Image.new("La", (9, 9))]}, "Picture 0 of class 'b' must be a PIL image .* mode='La'"),
         ("none/folder", "Expected a folder with one folder of pictures per class. Received: none/folder"),
     ],
 )
@@ -174,6 +178,36 @@ def test_what_cannot_be_learned_is_said_in_one_line(model, classes, message):
         model.learn(classes)
     assert re.search(message, str(caught.value)), caught.value
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_subsets_holds_no_examples(model, tmp_path):
+    """The classes would be called test and train."""
+    for place in ("train/cat", "train/dog", "test/owl"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.fromarray(GREY).save(tmp_path / place / "x.png")
+    for learn in (model.learn, folders.class_folders):
+        with pytest.raises(
+            ValueError, match=r"one folder of pictures per class, such as .*/train. .* subsets test, train$"
+        ):
+            learn(tmp_path)
+        assert len(learn(tmp_path / "train").names if learn == model.learn else learn(tmp_path / "train")) == 2
+
+
+def test_what_goes_through_pictures_once_is_a_list_of_them(model):
+    classes, queries = of_three(), pictures(3, seed=9)
+    expected = model.learn(classes).probabilities(queries)
+    classifier = model.learn({name: iter(images) for name, images in classes.items()})
+    for several in ((query for query in queries), tf.stack(queries)):
+        np.testing.assert_array_equal(classifier.probabilities(several), expected)
+    assert len(classifier.predict(iter(queries))) == 3
+
+
+def test_a_pil_image_that_cannot_be_read_is_named(model, tmp_path):
+    classifier = model.learn(of_three())
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(tmp_path / "x.jpg")
+    whole = (tmp_path / "x.jpg").read_bytes()
+    with pytest.raises(ValueError, match="^The picture cannot be read as an image: OSError: image file is truncated"):
+        classifier.predict(Image.open(io.BytesIO(whole[: len(whole) // 2])))
 
 
 def test_what_cannot_be_predicted_is_named(model):

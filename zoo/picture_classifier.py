@@ -1,5 +1,6 @@
 """From a model in hand and a few pictures per class to names of other pictures."""
 
+import collections.abc
 import os
 import pathlib
 import warnings
@@ -8,9 +9,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from zoo.datasets.image_files import check_fit, files_below, open_image, pixels_of, subfolders, upright
+from zoo.datasets.image_files import check_fit, example_folders, files_below, open_image, pixels_of, upright
 
 _MOST_AT_ONCE = 256  # pictures that are answered in one pass
+# Modes of PIL whose black and white are not known, or that Pillow does not convert.
+_NO_LEVELS = ("F", "I", "LAB", "La")
 _KINDS = "NumPy uint8 or float from 0 to 1, [H, W] or [H, W, C], a PIL image, or a path"
 
 
@@ -55,7 +58,8 @@ class PictureClassifier:
 
         A transductive model answers a list of up to 256 pictures together: its answer to one depends on the others.
         """
-        if not _is_list(pictures):
+        pictures = list(pictures) if _is_list(pictures) else pictures
+        if not isinstance(pictures, list):
             return self._probabilities(_as_input(pictures, "The picture", self.model, self.invert)[None])[0]
         rows = [
             _as_input(picture, f"Picture {number}", self.model, self.invert) for number, picture in enumerate(pictures)
@@ -103,7 +107,7 @@ def _class_folders(folder):
     root = pathlib.Path(folder).expanduser()
     if not root.is_dir():
         raise ValueError(f"Expected a folder with one folder of pictures per class. Received: {folder}")
-    return {path.name: files_below(path)[0] for path in subfolders(root)}
+    return {path.name: files_below(path)[0] for path in example_folders(root)}
 
 
 def _checked_classes(model, classes):
@@ -123,13 +127,17 @@ def _checked_classes(model, classes):
             raise ValueError(
                 f"Class {name!r} must have a list of pictures, or an array [N, H, W, C]. Received: {_described(pictures)}"
             )
-        if not len(pictures):
+    lists = {name: list(pictures) for name, pictures in classes.items()}
+    for name, pictures in lists.items():
+        if not pictures:
             raise ValueError(f"Class {name!r} must have at least one picture. Received: none")
-    return {name: list(pictures) for name, pictures in classes.items()}
+    return lists
 
 
 def _is_list(pictures):
-    return isinstance(pictures, (list, tuple)) or (isinstance(pictures, np.ndarray) and pictures.ndim == 4)
+    """Whether these are several pictures: a list, what goes through them once (a generator), or an array [N, H, W, C]."""
+    is_sequence = isinstance(pictures, (list, tuple, collections.abc.Iterator))
+    return is_sequence or (hasattr(pictures, "__array__") and getattr(pictures, "ndim", None) == 4)
 
 
 def _as_input(picture, name, model, invert):
@@ -138,7 +146,7 @@ def _as_input(picture, name, model, invert):
     if isinstance(picture, (str, os.PathLike)):
         image = open_image(pathlib.Path(picture).expanduser())
     elif isinstance(picture, Image.Image):
-        image = upright(picture)
+        image = _upright(picture, name)
     else:
         levels = _checked_array(picture, name)
         if levels.dtype != np.uint8 and levels.shape == model.input_shape:  # no rounding to levels of 255
@@ -147,6 +155,17 @@ def _as_input(picture, name, model, invert):
             levels = np.round(255 * levels).astype(np.uint8)
         image = upright(Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels))
     return pixels_of(image, height, width, channels, invert, model.image_fit) / np.float32(255)
+
+
+def _upright(picture, name):
+    """`upright` of a PIL image. Raises ValueError for one that cannot be read, or whose levels have no range that is known."""
+    is_of_file = picture.mode == "I" and picture.format == "PNG"  # 16 bits, as older versions of Pillow say it
+    if picture.mode in _NO_LEVELS and not is_of_file:
+        raise ValueError(f"{name} must be a PIL image of 8 bits, or of mode 'I;16'. Received: mode={picture.mode!r}")
+    try:
+        return upright(picture)
+    except Exception as error:  # it is read when it is asked for, and may be broken, or closed
+        raise ValueError(f"{name} cannot be read as an image: {type(error).__name__}: {error}") from error
 
 
 def _checked_array(picture, name):
