@@ -95,9 +95,54 @@ def two_outputs():
     return keras.Model(inputs, [inputs, 2 * inputs])
 
 
+def called_twice():
+    """Keras' layer; then the zoo's."""
+    inputs, norm, conv = keras.Input((8, 8, 3)), layers.BatchNormalization(name="norm"), layers.Conv2D(3, 1)
+    inner = keras.Sequential([keras.Input((8, 8, 3)), norm, conv], name="inner")
+    return keras.Model(inputs, layers.Flatten()(inner(inner(inputs))))
+
+
+def of_levels(nested=False):
+    inputs = keras.Input((8, 8, 3))
+    network = keras.Model(inputs, layers.Flatten()(layers.Rescaling(1 / 127.5, -1, name="levels")(inputs)))
+    return keras.Sequential([keras.Input((8, 8, 3)), network, layers.Dense(3)]) if nested else network
+
+
+def test_a_norm_that_is_called_twice_has_no_statistics_of_the_support_set():
+    network = zoo.replace_normalization(called_twice(), statistics="batch")
+    for method in (zoo.MAML, zoo.ANIL, lambda network, way: zoo.Reptile(network, way, evaluation="support")):
+        with pytest.raises(
+            ValueError, match="of one call of each zoo.BatchNorm. Received: norm, called 2 times"
+        ) as error:
+            method(network, way=3)
+        assert "\n" not in str(error.value)
+    assert zoo.MAML(network, way=3, query_statistics="queries").transductive
+    assert zoo.PrototypicalNetwork(zoo.replace_normalization(called_twice(), "running")).way is None
+
+
+def test_a_network_made_with_lists_of_one_is_taken():
+    """As `keras.Model(base.inputs, base.outputs)` is."""
+    inputs = keras.Input((4,))
+    network = keras.Model([inputs], [2 * inputs])
+    x = {"support_x": np.eye(4, dtype=np.float32)[None, :2], "support_y": np.array([[0, 1]])}
+    x["query_x"] = x["support_x"]
+    model = zoo.PrototypicalNetwork(network, distance_scale=1.0)
+    np.testing.assert_allclose(model(x)[0], [[0, -8], [-8, 0]])  # 2 e_0 and 2 e_1
+    assert zoo.MAML(network, way=3).network.output_shape == (None, 3)
+
+
+def test_levels_that_are_divided_after_a_multiplication_are_taken():
+    inputs = keras.Input((8, 8, 3))
+    assert zoo.PrototypicalNetwork(keras.Model(inputs, of_levels()(layers.Rescaling(255)(inputs)))).way is None
+
+
 @pytest.mark.parametrize(
     "build, message",
     [
+        (of_levels, "images from 0 to 1. Received: layer levels, which multiplies levels up to 255 by 0.007"),
+        (lambda: of_levels(nested=True), "Received: layer levels, .*; put keras.layers.Rescaling.255. before"),
+        (lambda: keras.Model({"a": (i := keras.Input((4,), name="a"))}, 2 * i), "Received: a dict as its input; "),
+        (lambda: keras.Model(i := keras.Input((4,)), {"a": 2 * i}), "Received: a dict as its output; "),
         (
             subclassed,
             "must be a functional or built Sequential keras.Model .* Received: Own 'own', which has no inputs yet",

@@ -4,6 +4,7 @@ import math
 import numbers
 
 import keras
+import numpy as np
 
 
 def count(name, value, at_least=1):
@@ -105,6 +106,7 @@ def initializer(name, value):
 
 
 INPUT_DTYPES = ("float16", "bfloat16", "float32", "float64", "int32", "int64")
+_LARGEST_OF_LEVELS = 0.02  # 1 / 127.5 and 1 / 255 are for levels
 OUTPUTS = {2: "embeddings [B, D]", 4: "maps [B, h, w, C]"}
 
 
@@ -125,6 +127,11 @@ def backbone(value, output_rank):
         raise ValueError(f"{wanted} Received: {type(value).__name__} {value.name!r}, which has no inputs yet")
     if len(inputs) > 1 or len(outputs) > 1:
         raise ValueError(f"{wanted} Received: {len(inputs)} inputs and {len(outputs)} outputs")
+    for part in ("input", "output"):
+        if isinstance(getattr(value, part, None), dict):
+            raise ValueError(
+                f"{wanted} Received: a dict as its {part}; keras.Model(model.inputs[0], model.outputs[0]) is without one"
+            )
     for layer in value._flatten_layers():
         if getattr(layer, "stateful", False):
             raise ValueError(
@@ -135,12 +142,28 @@ def backbone(value, output_rank):
             f"`backbone` must take floats, images from 0 to 1, or numbers of tokens as int32 or int64: other integers would make "
             f"0 of them. Received: an input of dtype {inputs[0].dtype}"
         )
+    if len(inputs[0].shape) == 4:
+        _refuse_levels(value, inputs[0])
     if len(outputs[0].shape) != output_rank or None in outputs[0].shape[1:]:
         way_out = "; put a GlobalAveragePooling2D or Flatten layer behind it" if output_rank == 2 else ""
         raise ValueError(
             f"`backbone` must give {OUTPUTS[output_rank]}, of known size. Received: output shape {outputs[0].shape}{way_out}"
         )
     return value
+
+
+def _refuse_levels(network, images):
+    """Raises ValueError for a network that begins by dividing levels, and would make all but nothing of images from 0 to 1."""
+    for layer in network.layers:
+        if not any(tensor is images for node in layer._inbound_nodes for tensor in node.input_tensors):
+            continue
+        if isinstance(layer, keras.layers.Rescaling) and np.max(np.abs(layer.scale)) < _LARGEST_OF_LEVELS:
+            raise ValueError(
+                f"`backbone` must take images from 0 to 1. Received: layer {layer.name}, which multiplies levels up to 255 by "
+                f"{layer.scale}; put keras.layers.Rescaling(255) before the network"
+            )
+        if isinstance(layer, keras.Model) and layer.inputs:
+            _refuse_levels(layer, layer.inputs[0])
 
 
 def dtype_policies(model, backbone, may_be_mixed):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from zoo.core import arguments, episode
 from zoo.core.batch_norm import BatchNorm, given_statistics, recorded_statistics, weighted_rows
 from zoo.core.convolution import batch_convolutions
-from zoo.core.inner_loop_layers import refuse_constraints, refuse_moving_state
+from zoo.core.inner_loop_layers import refuse_constraints, refuse_moving_state, refuse_repeated_norms
 from zoo.core.random_masks import SeedStates, drawn_at
 from zoo.core.replace_normalization import keras_normalizations
 from zoo.core.row_order import class_balanced_order
@@ -54,7 +54,10 @@ class FastWeightsModel(TaskwiseModel):
             way or target_size, kernel_initializer=self.head_initializer, name=head_name, dtype=self.variable_dtype
         )
         inputs = keras.Input(self.input_shape, name=inputs_name)
-        self.network = keras.Model(inputs, head(backbone(inputs)), name="network")
+        features = backbone(inputs)  # a list of one where the network was made with one
+        self.network = keras.Model(
+            inputs, head(*features if isinstance(features, list) else [features]), name="network"
+        )
         batch_convolutions(self.network)
         self.name_of = VariableNames(self.network.variables, taken=_RECORDS)
         self._seeds = SeedStates(self.network)
@@ -93,6 +96,11 @@ class FastWeightsModel(TaskwiseModel):
     def keeps_support_statistics(self):
         """Whether the task state holds the statistics of the support set, which the queries are normalized by."""
         return self.batch_norm_mode == "support"
+
+    def check_statistics_to_keep(self):
+        """Raises ValueError where the statistics of the support set are to be kept, and a BatchNorm has several of them."""
+        if self.keeps_support_statistics:
+            refuse_repeated_norms(type(self).__name__, self.network)
 
     def _statistics_names(self):
         """(layer, names of its mean and variance in the task state) of every BatchNorm that has no averages."""

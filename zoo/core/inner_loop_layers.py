@@ -1,6 +1,12 @@
 """Layers that an inner loop, which runs a network under weights that are arguments, cannot run as training does."""
 
+import collections
+import itertools
+
+import keras
 import tensorflow as tf
+
+from zoo.core.batch_norm import BatchNorm
 
 
 def refuse_moving_state(method, network, handled):
@@ -49,3 +55,22 @@ def _owner(network, variable):
     """The innermost layer that has the variable."""
     owners = [layer for layer in network._flatten_layers() if any(v is variable for v in layer.variables)]
     return min(reversed(owners), key=lambda layer: len(layer.variables))
+
+
+def refuse_repeated_norms(method, network):
+    """Raises ValueError for a BatchNorm that a network calls more than once: each call has statistics of its own to keep."""
+    for layer, calls in _num_calls(network).items():
+        if calls > 1 and isinstance(layer, BatchNorm) and layer.statistics == "batch":
+            raise ValueError(
+                f"{method} keeps the statistics of the support set, of one call of each zoo.BatchNorm. Received: {layer.name}, "
+                f"called {calls} times; make a layer for each call"
+            )
+
+
+def _num_calls(network):
+    """{layer: how often it is called}, through the models inside of a functional or Sequential one."""
+    found = collections.Counter()
+    for node in itertools.chain(*getattr(network, "_functional", network)._nodes_by_depth.values()):
+        is_model = isinstance(node.operation, keras.Model)
+        found.update(_num_calls(node.operation) if is_model else {node.operation: 1})
+    return found

@@ -97,6 +97,7 @@ class MAML(FastWeightsModel):
         query_statistics = arguments.choice("query_statistics", query_statistics, QUERY_STATISTICS)
         self.query_statistics = query_statistics
         super().__init__(backbone, way=way, target_size=target_size, head_initializer=head_initializer, **kwargs)
+        self.check_statistics_to_keep()
         num_inner_steps_test = num_inner_steps if num_inner_steps_test is None else num_inner_steps_test
         self.num_inner_steps = arguments.count("num_inner_steps", num_inner_steps, self.fewest_inner_steps)
         self.num_inner_steps_test = arguments.count("num_inner_steps_test", num_inner_steps_test, 0)

@@ -98,6 +98,7 @@ class Reptile(FastWeightsModel):
         self.inner_optimizer = inner_optimizers.plain(inner_optimizer)
         self.inner_learning_rate = arguments.number("inner_learning_rate", inner_learning_rate, at_least=0)
         self.evaluation = arguments.choice("evaluation", evaluation, EVALUATIONS)
+        self.check_statistics_to_keep()
         # Not trained by the outer step, but kept with the weights: inference starts from them, as the paper's code does.
         shared = dict(initializer="zeros", trainable=False, aggregation="mean")
         self._moments, self._num_updates = {}, None

@@ -58,6 +58,11 @@ def save_preset_weights(model, folder):
     copy = type(model).from_config(
         model.get_config()
     )  # Keras would write a compiled model's optimizer too: 3 times the size
+    if len(copy.weights) != len(model.weights):
+        raise ValueError(
+            "Layers that models inside of a backbone share are copied by Keras as layers of their own, so that it cannot be kept. "
+            f"Received: {len(model.weights)} weights, {len(copy.weights)} in the copy"
+        )
     copy.set_weights(model.get_weights())
     check_room(folder, _MARGIN + sum(weight.nbytes for weight in copy.get_weights()))
     with tempfile.TemporaryDirectory(dir=folder, prefix=".weights-") as scratch:
