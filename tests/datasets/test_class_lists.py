@@ -68,6 +68,7 @@ def test_a_file_that_is_no_list_is_named(tmp_path):
         ("[1]", "none of them empty. Received: none"),
         ('{"train": ["a"], "val": [], "test": ["b"]}', "none of them empty. Received: train, validation, test"),
         ('{"train": ["a"], "val": [3], "test": ["b"]}', "must hold the lists of names"),
+        ('{"train": ["a", "a"], "val": ["b"], "test": ["c"]}', "name each class once. Received: a twice in train"),
     ]:
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=message):

@@ -1,5 +1,6 @@
 """Which classes train, validate and test: the lists of the benchmarks, lists of your own, or fractions."""
 
+import collections
 import json
 import os
 import pathlib
@@ -36,6 +37,9 @@ def classes_by_part(classes, names, split_seed, source):
         lists, title = _read(classes)
     part_of = {}
     for part, chosen in lists.items():
+        twice = [name for name, count in collections.Counter(chosen).items() if count > 1]
+        if twice:
+            raise ValueError(f"{title} must name each class once. Received: {listed(twice)} twice in {part}")
         for name in chosen:
             if part_of.setdefault(name, part) != part:
                 raise ValueError(

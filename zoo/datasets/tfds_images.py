@@ -76,6 +76,10 @@ def load(
     builder = _builder(name, data_dir)
     image_key, label_key = _keys(builder)
     names = builder.info.features[label_key].names
+    if builder.info.features[image_key].np_dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            f"{builder.name} must have images of 8 or 16 bits. Received: images of {np.dtype(builder.info.features[image_key].np_dtype).name}"
+        )
     parts = (
         _own_parts(builder, label_key) if classes is None else classes_by_part(classes, names, split_seed, builder.name)
     )
