@@ -1,4 +1,4 @@
-"""Every method in double and half precision: the same answers and the same step as in float32, or a refusal in one line."""
+"""Every method in double and half precision: the same answers and the same step as in float32."""
 
 import sys
 
@@ -36,8 +36,14 @@ def policy():
 def _step(model, x, y):
     before = [v.numpy().astype("float64") for v in model.trainable_variables]
     model.compile(keras.optimizers.SGD(0.1))
-    model.train_step((x, y))
-    return np.concatenate([np.ravel(v.numpy() - start) for v, start in zip(model.trainable_variables, before)])
+    for _ in range(
+        4
+    ):  # a step whose scaled gradient is beyond float16 is left out, and the next one has half the scale
+        model.train_step((x, y))
+        step = np.concatenate([np.ravel(v.numpy() - start) for v, start in zip(model.trainable_variables, before)])
+        if step.any():
+            break
+    return step
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -56,14 +62,10 @@ def test_float64_takes_numpy_of_either_width(method, in_float32, policy, dtype):
 
 
 @pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_takes_the_step_of_float32_or_is_refused(method, in_float32, policy, name):
-    """The loss is scaled by 2^15 in mixed_float16, and the gradient divided by it."""
+def test_mixed_precision_takes_the_step_of_float32(method, in_float32, policy, name):
+    """The loss is scaled by 2^15 or less in mixed_float16, and the gradient divided by it."""
     cls, weights, answers, step = in_float32
     policy(name)
-    if not cls.supports_mixed_precision:
-        with pytest.raises(ValueError, match=f"^{cls.__name__} and its backbone must have .*Received: .*{name}"):
-            descriptors.build(method)
-        return
     model = descriptors.build(method)
     model.set_weights(weights)
     x, y = episode()
@@ -75,7 +77,8 @@ def test_mixed_precision_takes_the_step_of_float32_or_is_refused(method, in_floa
         return
     # Statistics of a few maps of one task amplify rounding, which scores far from 0 show most.
     shown = tf.nn.softmax if method.transductive else tf.identity
-    np.testing.assert_allclose(shown(model(x)), shown(answers), atol=0.05)
+    largest = np.abs(shown(answers)).max()
+    np.testing.assert_allclose(shown(model(x)), shown(answers), atol=max(0.05, 0.02 * largest))
     own = _step(model, x, y)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (name == "mixed_float16")
     assert np.linalg.norm(own - step) < 0.2 * np.linalg.norm(step)  # rounding alone; unscaled it would be 1.0
@@ -131,6 +134,15 @@ def test_weights_beside_the_backbone_keep_their_digits(policy, build):
         x = {key: np.array([np.eye(3)]) if "x" in key else np.array([[0, 1, 2]]) for key in episode()[0]}
         answers.append(model(x).numpy())
     np.testing.assert_allclose(answers[1], answers[0], rtol=1e-6)
+
+
+def test_a_method_that_does_not_say_so_is_refused_in_mixed_precision(policy):
+    class Own(zoo.FewShotModel):
+        pass
+
+    policy("mixed_float16")
+    with pytest.raises(ValueError, match="^Own and its backbone must have .*'float32'.* Received: .'mixed_float16'.$"):
+        Own(zoo.backbones.mlp(IMAGE_SHAPE, hidden_sizes=(4,)))
 
 
 def test_half_precision_without_float32_weights_and_a_mixture_are_refused(policy):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import zoo
 from zoo.core.image_block import ImageBlock
-from zoo.model_based.row_weights import run_chain
+from zoo.model_based.row_weights import row_gradients, run_chain
 
 SHAPE = (6, 6, 2)
 layers = keras.layers
@@ -103,6 +103,28 @@ def test_a_chain_is_run_as_the_backbone_runs(build):
     again = zoo.MetaNetwork.from_config(model.get_config())
     again.set_weights(model.get_weights())
     np.testing.assert_array_equal(again.adapt(images[None], tf.constant([[0, 1, 1]], tf.int64))["keys"], state["keys"])
+
+
+@pytest.mark.parametrize("policy, tolerance", [("mixed_float16", 0.01), ("mixed_bfloat16", 0.08)])
+@pytest.mark.parametrize("size", [1e-7, 1.0, 30.0])
+def test_gradients_of_rows_pass_half_precision_as_float32(policy, tolerance, size):
+    """Of losses whose slopes are below the 6e-8 that float16 has, and of such as grow beyond its 65,504 when scaled too far."""
+    rng = np.random.default_rng(0)
+    images = tf.constant(rng.random((4, *SHAPE)), tf.float32)
+    kernel, hidden, head = (rng.standard_normal(shape) * 0.3 for shape in ((3, 3, 2, 2), (72, 5), (5, 3)))
+
+    def rows(policy):
+        backbone = chain(conv(dtype=policy), layers.ReLU(dtype=policy))
+        backbone.set_weights([kernel])
+        dense = [layers.Dense(values.shape[1], use_bias=False) for values in (hidden, head)]
+        for layer, values in zip(dense, (hidden, head)):
+            layer.build((None, len(values)))
+            layer.set_weights([values])
+        return row_gradients(backbone, *dense, images, lambda key, logits: size * tf.reduce_sum(logits))
+
+    for received, expected in zip(rows(policy), rows("float32")):
+        assert received.dtype == tf.float32
+        assert np.linalg.norm(received - expected) < tolerance * np.linalg.norm(expected)
 
 
 if __name__ == "__main__":

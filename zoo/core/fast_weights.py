@@ -5,7 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from zoo.core import arguments, episode
+from zoo.core import arguments, episode, gradients
 from zoo.core.batch_norm import BatchNorm, given_statistics, recorded_statistics, weighted_rows
 from zoo.core.convolution import batch_convolutions
 from zoo.core.inner_loop_layers import refuse_constraints, refuse_moving_state, refuse_repeated_norms
@@ -164,8 +164,8 @@ class FastWeightsModel(TaskwiseModel):
 
     @property
     def inner_loss_scale(self):
-        """What the inner loop multiplies the loss by on the way back through float16, see `zoo.core.gradients`."""
-        return 1024.0 if any(layer.compute_dtype == "float16" for layer in self.network._flatten_layers()) else 1.0
+        """What the inner loop multiplies the loss by on the way back, see `zoo.core.gradients`."""
+        return gradients.inner_loss_scale(self.network)
 
     def network_outputs(self, theta, x, training=False):
         """`forward` on inputs [rows, *input_shape], also where a method's inner loop runs `forward` on something else."""

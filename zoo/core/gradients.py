@@ -3,6 +3,14 @@
 import tensorflow as tf
 
 
+def inner_loss_scale(network):
+    """What an inner loop multiplies its loss by on the way back through the layers of a network, for `gradient`.
+
+    1,024 where one of them computes in float16, which has nothing between 0 and 6e-8 and nothing above 65,504; else 1.
+    """
+    return 1024.0 if any(layer.compute_dtype == "float16" for layer in network._flatten_layers()) else 1.0
+
+
 def gradient(tape, loss, sources, loss_scale=1.0):
     """The gradient of `loss` by `sources` (a list or a dict of tensors or variables) in the same structure.
 

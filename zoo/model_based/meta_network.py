@@ -46,6 +46,8 @@ class MetaNetwork(TaskwiseModel):
     A layer with both weights gives ReLU(slow) + ReLU(fast) (section 3.3); the softmax layer, and the hidden layer of u, whose
     output is the key r, give slow + fast. m and d see a gradient g as [max(log|g| / 7, -1), clip(e^7 g, -1, 1)], a constant:
     no second derivative. Conv and dense weights have an m and a d of their own. The query loss trains W, Q, Z and G.
+    In mixed precision the backbone's layers compute in half, under slow weights and fast ones; gradients, m, d, keys, attention, fast
+    weights and the dense layers are float32.
 
     Task state: `keys` float32 [T, S, D], `memory` float32 [T, S, number of weights of b], `task_weights` float32
     [T, weights of u that make the key], `usable` float32 [T, S], `class_counts` float32 [T, way].
@@ -92,6 +94,7 @@ class MetaNetwork(TaskwiseModel):
     >>> history = model.fit(episodes, steps_per_epoch=100)
     """
 
+    supports_mixed_precision = True
     # A step of one task, as in the paper, is a few large products: all threads work on each.
     one_thread_per_op = False
 
@@ -126,7 +129,12 @@ class MetaNetwork(TaskwiseModel):
 
         def dense(units, name, trainable=True):
             layer = keras.layers.Dense(
-                units, use_bias=False, kernel_initializer=self.initializer, trainable=trainable, name=name
+                units,
+                use_bias=False,
+                kernel_initializer=self.initializer,
+                trainable=trainable,
+                name=name,
+                dtype=self.variable_dtype,
             )
             layer.build((None, size))
             return layer
@@ -142,7 +150,12 @@ class MetaNetwork(TaskwiseModel):
             self.key_similarity = dense(1, "key_similarity", trainable=False)
             self.key_similarity.kernel.assign(-tf.abs(self.key_similarity.kernel))
         # d(G, .) and m(Z, .)
-        shared = {"units": hidden_units, "initializer": self.initializer, "odd_start": odd_start}
+        shared = {
+            "units": hidden_units,
+            "initializer": self.initializer,
+            "odd_start": odd_start,
+            "dtype": self.variable_dtype,
+        }
         self.conv_task_learner = GradientLSTM(**shared, name="conv_task_learner")
         self.dense_task_learner = GradientLSTM(**shared, name="dense_task_learner")
         self.conv_row_learner = GradientMLP(**shared, name="conv_row_learner")
@@ -206,7 +219,7 @@ class MetaNetwork(TaskwiseModel):
         *convs, hidden = split_weights(task_weights, key_kernels(self.key_backbone, self.key_hidden))
 
         def augmented(kernel, fast, h):  # slow and fast filters in one convolution
-            both = tf.nn.relu(convolve(h, tf.concat([kernel, fast], axis=-1)))
+            both = tf.nn.relu(convolve(h, tf.concat([kernel, tf.cast(fast, kernel.dtype)], axis=-1)))
             return tf.add_n(tf.split(both, 2, axis=-1))
 
         features = run_chain(self.key_backbone, x, lambda index, kernel, h: augmented(kernel, convs[index], h))
@@ -218,7 +231,7 @@ class MetaNetwork(TaskwiseModel):
 
         def augmented(kernel, fast, h):
             slow = convolve(h, kernel)
-            return tf.nn.relu(slow) + tf.nn.relu(row_convolution(h, fast))
+            return tf.nn.relu(slow) + tf.nn.relu(row_convolution(h, tf.cast(fast, kernel.dtype)))
 
         h = run_chain(self.backbone, x, lambda index, kernel, h: augmented(kernel, convs[index], h))
         h = tf.nn.relu(tf.matmul(h, self.hidden.kernel)) + tf.nn.relu(row_product(h, hidden))

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import convolution
+from zoo.core import convolution, episode, gradients
 from zoo.core.batch_norm import BatchNorm
 
 # ---- which networks
@@ -78,16 +78,19 @@ def split_weights(weights, kernels):
 
 
 def run_chain(backbone, x, convolve):
-    """The backbone with `convolve(index, kernel, h)` in place of each Conv2D and the ReLU after it."""
+    """The backbone with `convolve(index, kernel, h)` in place of each Conv2D and the ReLU after it: [B, ...], float32 or wider.
+
+    Kernel and h have the dtype that the Conv2D computes in.
+    """
     index, after_convolution = 0, False
     for layer in backbone.layers:
         if has_kernel(layer):
-            x = convolve(index, tf.convert_to_tensor(layer.kernel), x)
+            x = convolve(index, tf.cast(layer.kernel, layer.compute_dtype), tf.cast(x, layer.compute_dtype))
             index += 1
         elif not after_convolution and not isinstance(layer, keras.layers.InputLayer):
             x = layer(x)
         after_convolution = has_kernel(layer)
-    return x
+    return episode.at_least_float32(x)
 
 
 def patches(h, kernel_shape):
@@ -119,7 +122,8 @@ def row_gradients(backbone, hidden, head, x, loss):
     """Gradient of a scalar loss by every slow weight of a network, its share of each row: a list of [S, size], constants.
 
     The gradient by a layer's outputs has one row per image; its product with the layer's inputs, taken row by row, is the
-    share of that row. One pass for all rows; where the loss is a sum over rows, the share is the row's own gradient.
+    share of that row. One pass for all rows; where the loss is a sum over rows, the share is the row's own gradient. Where layers
+    of the backbone compute in half precision, so do the ways there and back; the shares are float32.
 
     Args:
         backbone, hidden, head: the network.
@@ -132,22 +136,23 @@ def row_gradients(backbone, hidden, head, x, loss):
     inputs, outputs = [], []
 
     def linear(h, z):
-        tape.watch(z)
-        inputs.append(h)
-        outputs.append(z)
-        return z
+        watched = episode.at_least_float32(z)
+        tape.watch(watched)
+        inputs.append(episode.at_least_float32(h))
+        outputs.append(watched)
+        return tf.cast(watched, z.dtype)
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         h = run_chain(backbone, x, lambda index, kernel, h: tf.nn.relu(linear(h, convolution.convolve(h, kernel))))
         key = linear(h, tf.matmul(h, hidden.kernel))
         h = tf.nn.relu(key)
         total = loss(key, linear(h, tf.matmul(h, head.kernel)))
-    slopes = tape.gradient(total, outputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    gradients = []
+    slopes = gradients.gradient(tape, total, outputs, gradients.inner_loss_scale(backbone))
+    shares = []
     for kernel, h, slope in zip([*key_kernels(backbone, hidden), head.kernel], inputs, slopes):
         h, slope = (
             (patches(h, kernel.shape), flatten_space(slope)) if h.shape.rank == 4 else (h[:, None], slope[:, None])
         )
         product = tf.matmul(h, slope, transpose_a=True)  # [S, kernel's inputs, outputs]
-        gradients.append(tf.stop_gradient(tf.reshape(product, [-1, kernel.shape.num_elements()])))
-    return gradients
+        shares.append(tf.stop_gradient(tf.reshape(product, [-1, kernel.shape.num_elements()])))
+    return shares
