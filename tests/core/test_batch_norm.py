@@ -137,6 +137,24 @@ def test_moving_averages_by_hand(shape):
     np.testing.assert_allclose(np.reshape(layer(x, training=False), -1), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("make", [BatchNorm, lambda statistics: ImageBlock(2, statistics=statistics)])
+def test_frozen_statistics_stay_and_let_gamma_and_beta_train(make):
+    x = tf.random.stateless_uniform([3, 4, 4, 2], [1, 2])
+    trained, frozen = make("running"), make("frozen")
+    trained(x, training=True)
+    frozen(x)
+    frozen.set_weights(trained.get_weights())
+    with tf.GradientTape() as tape, recorded_statistics() as recorded:
+        outputs = frozen(x, training=True)
+        loss = tf.reduce_sum(tf.square(outputs))
+    np.testing.assert_allclose(outputs, trained(x), rtol=1e-6)
+    assert not recorded
+    np.testing.assert_array_equal(frozen.get_weights()[-1], trained.get_weights()[-1])
+    names = {variable.name for variable in frozen.trainable_variables}
+    assert {"gamma", "beta"} <= names
+    assert all(tf.norm(slope) > 0 for slope in tape.gradient(loss, frozen.trainable_variables))
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("shape", [(64, 2), (8, 4, 4, 2)], ids=["vectors", "images"])
 def test_a_variance_beyond_float16_is_kept_and_normalized_by(policy, shape):

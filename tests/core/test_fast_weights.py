@@ -240,7 +240,7 @@ def test_a_weight_without_a_rate_is_refused():
 def test_a_norm_that_becomes_trainable_is_refused():
     model, (x, y) = learner("MAML", half_frozen()), problem()
     model.backbone.layers[0].trainable = True
-    message = "needs a backbone whose BatchNorm has statistics='batch'. Received: frozen_norm"
+    message = "needs a backbone whose BatchNorm has statistics='batch', or 'frozen'. Received: frozen_norm"
     with pytest.raises(ValueError, match=message):
         model.compute_gradients(x, y)
 

@@ -66,7 +66,8 @@ def keras_application(
         pooling: "avg" or "max" over height and width.
         image_size: side at which the network sees the images. None: their own size, or the smallest that the network takes
             where they are smaller.
-        statistics: of BatchNorm where it is trainable, see `zoo.BatchNorm`: "running", or "batch" for `zoo.MAML` and its like.
+        statistics: of BatchNorm where it is trainable, see `zoo.BatchNorm`: "running", or "batch" or "frozen" for
+            `zoo.MAML` and its like.
         options: dict of further arguments of the network, {"alpha": 0.35} say.
 
     Returns:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from zoo.core import arguments, replica_statistics, task_loop
 from zoo.core.contexts import set_to
 
-STATISTICS = ("running", "batch")
+STATISTICS = ("running", "batch", "frozen")
 
 # What the layers are asked to do with statistics while a network is called, see the functions below.
 _RECORDED = contextvars.ContextVar("recorded", default=None)
@@ -93,6 +93,8 @@ class BatchNorm(keras.layers.Layer):
             trainable. "batch": the statistics of the
             batch always, in training and at inference, and no moving averages: queries asked together then change each
             other's answers, unless the method has them normalized by other statistics (`given_statistics`).
+            "frozen": moving averages always, in training too, and nothing moves them: for weights that were trained with
+            "running". gamma and beta are trained. Every image is answered alone.
         momentum: weight of the old moving average, from 0 to 1 (PyTorch's momentum is 1 minus this).
         epsilon: added to the variance.
         center, scale: whether beta and gamma exist.
@@ -113,7 +115,7 @@ class BatchNorm(keras.layers.Layer):
         self.channels = channels = (input_shape[-1],)
         self.gamma = self.add_weight(name="gamma", shape=channels, initializer="ones") if self.scale else None
         self.beta = self.add_weight(name="beta", shape=channels, initializer="zeros") if self.center else None
-        if self.statistics == "running":
+        if self.statistics != "batch":
             shared = dict(shape=channels, trainable=False, aggregation="mean")  # mean over replicas of tf.distribute
             # A variance is beyond float16 where its inputs are above 256.
             shared |= dict(dtype="float64" if self.variable_dtype == "float64" else "float32", autocast=False)
@@ -138,8 +140,8 @@ class BatchNorm(keras.layers.Layer):
 
     @property
     def is_frozen(self):
-        """Whether the layer has averages and is not trainable: then it normalizes by them always, as Keras' layer does."""
-        return self.statistics == "running" and not self.trainable
+        """Whether the layer normalizes by its averages always: so asked, or not trainable, as Keras' layer does."""
+        return self.statistics == "frozen" or (self.statistics == "running" and not self.trainable)
 
     def uses_averages(self, training):
         """Whether a call normalizes by statistics that are there, moving averages or given ones, and not by those of its batch."""

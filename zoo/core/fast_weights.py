@@ -79,7 +79,7 @@ class FastWeightsModel(TaskwiseModel):
         wrong = [layer for layer in self._norm_layers() if layer.statistics != wanted and not layer.is_frozen]
         if wrong:
             raise ValueError(
-                f"{type(self).__name__} needs a backbone whose BatchNorm has statistics={wanted!r}. "
+                f"{type(self).__name__} needs a backbone whose BatchNorm has statistics={wanted!r}, or 'frozen'. "
                 f"Received: {wrong[0].name} with {wrong[0].statistics!r}"
             )
 
