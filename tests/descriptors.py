@@ -43,6 +43,14 @@ def _backbone(**options):
     return zoo.backbones.conv4(IMAGE_SHAPE, filters=4, **options)
 
 
+def _frozen_backbone():
+    """With the averages of some images, as after a training before."""
+    before, backbone = _backbone(momentum=0.0), _backbone(statistics="frozen")
+    before(tf.random.stateless_uniform([32, *IMAGE_SHAPE], [1, 2]), training=True)
+    backbone.set_weights(before.get_weights())
+    return backbone
+
+
 _MAML_STATE = {
     "block_1/conv_1/kernel": (3, 3, 1, 4),
     "conv_2/kernel": (3, 3, 4, 4),
@@ -198,6 +206,15 @@ METHODS = [
         state={**_MAML_STATE, **_SUPPORT_STATISTICS},
         trains_on_padding=False,
         exact_gradient=False,
+        variant=True,
+    ),
+    Method(
+        "maml_frozen_norm",
+        lambda: zoo.MAML(_frozen_backbone(), way=WAY, num_inner_steps=2, inner_learning_rate=0.05),
+        transductive=False,
+        variable_way=False,
+        state=_MAML_STATE,
+        trains_on_padding=False,
         variant=True,
     ),
     Method(
