@@ -61,7 +61,7 @@ def _with_files(argv):
 
 
 def repeating_command(module):
-    """The command that repeats this run, quoted for a shell: the same config and changes, in a workdir named after the config."""
+    """The command that repeats this run, quoted for a shell: the same config, changes and precision, in a workdir named after the config."""
     flag = flags.FLAGS["config"]
     path, here = pathlib.Path(config_flags.get_config_filename(flag)).resolve(), pathlib.Path.cwd()
     if path.is_relative_to(here):
@@ -69,6 +69,8 @@ def repeating_command(module):
     else:
         shown = path.stem if path.parent == sources.CONFIGS.resolve() else path
     changes = [f"--config.{field}={value}" for field, value in config_flags.get_override_values(flag).items()]
+    precision = flags.FLAGS["precision"]
+    changes += [] if precision.value == precision.default else [f"--precision={precision.value}"]
     return calling.command_line(module, f"--config={shown}", f"--workdir=runs/{path.stem}", *changes)
 
 
