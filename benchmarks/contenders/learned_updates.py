@@ -3,6 +3,7 @@
 `lib` is that of `steps`.
 """
 
+import itertools
 import math
 
 from benchmarks.contenders import networks
@@ -12,12 +13,6 @@ from benchmarks.contenders.recurrent import lstm, quarters
 def lstm_meta_learner(lib, row):
     """The query loss of one task under theta_T: 20 units, p = 10; gradients and losses are constants."""
     num_steps, p, units = row["options"]["num_inner_steps"], 10.0, 20
-
-    def unflat(theta, like):
-        sizes = [math.prod(leaf.shape) for leaf in lib.leaves(like)]
-        ends = [sum(sizes[: count + 1]) for count in range(len(sizes))]
-        parts = [theta[end - size : end] for end, size in zip(ends, sizes)]
-        return lib.rebuilt(like, [part.reshape(leaf.shape) for part, leaf in zip(parts, lib.leaves(like))])
 
     def preprocess(x):  # [P] -> [2, P]
         size, threshold = abs(x), math.exp(-p)
@@ -29,7 +24,7 @@ def lstm_meta_learner(lib, row):
         more, learner = weights["more"], {"blocks": weights["blocks"], "head": weights["head"]}
 
         def loss_of(theta, x, y):
-            own = unflat(theta, learner)
+            own = lib.rebuilt(learner, _split(theta, lib.leaves(learner)))
             return lib.cross_entropy(
                 networks.logits(lib, networks.embed(lib, row["network"], own["blocks"], x), own["head"]), y
             )
@@ -94,11 +89,6 @@ def meta_network(lib, row):
             h = lib.relu(kernel.T @ h + bias)
         return (kernels[2].T @ h + biases[2]).reshape(inputs.shape[1:])
 
-    def split(flat, kernels):
-        sizes = [math.prod(kernel.shape) for kernel in kernels]
-        ends = [sum(sizes[: count + 1]) for count in range(len(sizes))]
-        return [flat[end - size : end].reshape(kernel.shape) for end, size, kernel in zip(ends, sizes, kernels)]
-
     def both(slow_kernels, fast_kernels, dense):
         def convolve(layer, h):
             one, other = (lib.relu(lib.convolution(h, k[layer], 1)) for k in (slow_kernels, fast_kernels))
@@ -113,7 +103,7 @@ def meta_network(lib, row):
         conv, dense = features(key, x, y)
         dense = dense[..., : math.prod(key[5].shape)]  # a key does not see the last layer
         fast = lib.join([task_learner(more["conv_task"], conv), task_learner(more["dense_task"], dense)], 0)
-        fast_key = split(fast, key[:6])
+        fast_key = _split(fast, key[:6])
         conv, dense = features(base, x, y)
         memory = lib.join([row_learner(more["conv_row"], conv), row_learner(more["dense_row"], dense)], 1)
 
@@ -125,7 +115,7 @@ def meta_network(lib, row):
         own = lib.softmax(asked @ keys.T * (squares + 1e-6) ** -0.5) @ memory  # [Q, P]
 
         def answer(base, fast, image, label):
-            fast = split(fast, base)
+            fast = _split(fast, base)
 
             def layer_of(layer, h):
                 if layer == 6:
@@ -137,6 +127,12 @@ def meta_network(lib, row):
         return lib.per_row(answer, base, own, query_x, query_y).mean()
 
     return task_loss
+
+
+def _split(flat, like):
+    """A vector as parts of the shapes of others."""
+    ends = list(itertools.accumulate(math.prod(other.shape) for other in like))
+    return [flat[start:end].reshape(other.shape) for start, end, other in zip([0, *ends], ends, like)]
 
 
 def _features(lib, slopes):
