@@ -16,6 +16,7 @@ import time
 from absl import flags
 
 from benchmarks import rows
+from benchmarks.contenders.steps import BATCH_LOSSES
 from commands import launcher
 
 _PEERS = flags.DEFINE_string("peers", None, "Python of an environment with benchmarks/contenders/requirements.txt.")
@@ -33,7 +34,6 @@ COMPILED = {
 }
 PEERS = {**UNCOMPILED, **COMPILED}
 ONE_TASK = ["PyTorch", "torch.compile", "JAX, vmap"]  # nothing to map over: the others are these
-ALL_TASKS = ("FullContextMatchingNetwork", "MANN")  # of which all tasks are run at once
 _LOSS_TOLERANCE, _GRADIENT_TOLERANCE = 1e-3, 1e-2  # relative: inner steps amplify rounding of float32
 
 
@@ -101,7 +101,7 @@ def check_agreement(row, contenders):
 
 def peers_of(row):
     """The peers that a row is timed beside."""
-    return ONE_TASK if row["tasks"] == 1 or row["method"] in ALL_TASKS else list(PEERS)
+    return ONE_TASK if row["tasks"] == 1 or row["method"] in BATCH_LOSSES else list(PEERS)
 
 
 def time_row(name):

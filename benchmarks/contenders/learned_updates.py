@@ -138,4 +138,4 @@ def _split(flat, like):
 def _features(lib, slopes):
     """[max(log|g| / 7, -1), clip(e^7 g, -1, 1)]: [rows, P] -> [2, rows, P]."""
     logs = lib.maximum(lib.log(abs(slopes) + 1e-8) / 7, -1.0)
-    return lib.join([logs[None], lib.maximum(-lib.maximum(-slopes * math.exp(7), -1.0), -1.0)[None]], 0)
+    return lib.join([logs[None], lib.clip(slopes * math.exp(7), -1.0, 1.0)[None]], 0)

@@ -54,8 +54,7 @@ def full_context(lib, row):
             attention = lib.softmax(h @ keys.swapaxes(1, 2))
             h, c = cell(more["attention"], queries, lib.join([h, attention @ keys], -1), c)
             h = h + queries
-        lengths = lib.maximum((keys**2).sum(-1), 1e-12) ** 0.5
-        attention = lib.softmax(h @ (keys / lengths[..., None]).swapaxes(1, 2))
+        attention = lib.softmax(h @ _normalized(lib, keys).swapaxes(1, 2))
         probabilities = attention @ lib.one_hot(batch[1], row["way"])
         return -lib.log((probabilities * lib.one_hot(batch[3], row["way"])).sum(-1)).mean()
 

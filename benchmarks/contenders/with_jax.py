@@ -34,6 +34,7 @@ class Library:
     sign = staticmethod(jnp.sign)
     where = staticmethod(jnp.where)
     maximum = staticmethod(jnp.maximum)
+    clip = staticmethod(jnp.clip)
     flip = staticmethod(jnp.flipud)
     scan = staticmethod(jax.lax.scan)
     join = staticmethod(jnp.concatenate)

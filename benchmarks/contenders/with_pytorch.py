@@ -48,6 +48,7 @@ class Library:
     sign = staticmethod(torch.sign)
     where = staticmethod(torch.where)
     maximum = staticmethod(torch.clamp_min)
+    clip = staticmethod(torch.clamp)
     flip = staticmethod(torch.flipud)
     join = staticmethod(torch.cat)
 

@@ -69,8 +69,17 @@ def _around(folder):
     return {str(real), *map(str, real.parents), *(os.path.realpath(parent) for parent in path.parents)}
 
 
-def real_paths(files):
-    """Where each of these files lies, a text by which one that is there twice, by links, is known."""
+def repeated(files):
+    """(first, other) for each of these files that is, by links, one that came before."""
+    files, first_of = list(files), {}
+    for file, place in zip(files, _real_paths(files)):
+        first = first_of.setdefault(place, file)
+        if first != file:
+            yield first, file
+
+
+def _real_paths(files):
+    """Where each of these files lies."""
     folders = {folder: os.path.realpath(folder) for folder in {file.parent for file in files}}
     return [
         os.path.realpath(file) if file.is_symlink() else os.path.join(folders[file.parent], file.name) for file in files

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from zoo.datasets.image_files import EXTENSIONS, check_fit, files_below, image_files, read_image, real_paths, subfolders
+from zoo.datasets.image_files import EXTENSIONS, check_fit, files_below, image_files, read_image, repeated, subfolders
 from zoo.datasets.image_split import BY, deal_images
 from zoo.datasets.image_store import ImageStore, in_parallel
 from zoo.datasets.image_table import read_table
@@ -177,14 +177,12 @@ def _parts_of_folder(root, split, split_seed, by_images):
         folders = _own_subsets(root, of_subsets, by_images)
     elif by_images:
         files = _scan(root, {"all": _class_folders(root)})
-        _check_each_once(root, files)
         return deal_images(root, {folder.name: of_class for folder, of_class in files.items()}, split, split_seed)
     else:
         of_classes = {folder.name: folder for folder in _class_folders(root)}
         dealt = deal(sorted(of_classes), split, split_seed, "split", root, _BY_IMAGES)
         folders = {part: [of_classes[name] for name in names] for part, names in dealt.items()}
     files = _scan(root, folders)
-    _check_each_once(root, files)
     return {part: {folder.name: files[folder] for folder in chosen} for part, chosen in folders.items()}
 
 
@@ -271,17 +269,15 @@ def _class_folders(folder):
 
 def _check_each_once(root, images):
     """Raises ValueError where links give an image to two class folders: a subset would be asked what another has learned."""
-    first_of = {}
-    for folder, files in sorted(images.items()):
-        for file, place in zip(files, real_paths(files)):
-            first = first_of.setdefault(place, (folder, file))
-            if first[0] != folder:
-                both = listed(os.path.relpath(path, root) for path in (first[1], file))
-                raise ValueError(f"{root} must have each image in one class folder. Received: one that is both {both}")
+    folder_of = {file: folder for folder, files in sorted(images.items()) for file in files}
+    for first, other in repeated(folder_of):
+        if folder_of[first] != folder_of[other]:
+            both = listed(os.path.relpath(path, root) for path in (first, other))
+            raise ValueError(f"{root} must have each image in one class folder. Received: one that is both {both}")
 
 
 def _scan(root, parts):
-    """Image files by class folder, all subsets; warns of what lies about and is not read."""
+    """Image files by class folder, all subsets; warns of what lies about and is not read, refuses an image in two of them."""
     images, others = {}, []
     for folder in (folder for folders in parts.values() for folder in folders):
         images[folder], foreign = files_below(folder)
@@ -297,6 +293,7 @@ def _scan(root, parts):
         warn_once(
             f"{root}: {counted(len(loose), 'image')} in no class folder left out: {listed(path.name for path in loose)}"
         )
+    _check_each_once(root, images)
     return images
 
 

@@ -2,7 +2,7 @@
 
 import csv
 
-from zoo.datasets.image_files import real_paths
+from zoo.datasets.image_files import repeated
 from zoo.datasets.messages import counted, listed
 
 COLUMNS = ("file", "label", "split")
@@ -44,7 +44,8 @@ def read_table(path, subset_of, by_images=False, all_there=True):
             f"{path} must name files that are there, or `on_error` be 'skip'. Received: {counted(len(missing), 'file')} "
             f"not there: {listed(missing)}"
         )
-    _check_each_once(path, label_of)
+    for first, other in repeated(label_of):
+        raise _twice(path, first, other, label_of[first], label_of[other])
     if not by_images:
         _check_apart(path, subsets)
     return _sorted(files), {part: _sorted(classes) for part, classes in subsets.items()} or None
@@ -70,15 +71,6 @@ def _rows(path):
                 yield reader.line_num, dict(zip(columns, values))
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{path} must be a CSV file in UTF-8. Received: {error}") from error
-
-
-def _check_each_once(path, label_of):
-    """Raises ValueError where two names lead to one file."""
-    first_of = {}
-    for file, place in zip(label_of, real_paths(label_of)):
-        first = first_of.setdefault(place, file)
-        if first != file:
-            raise _twice(path, first, file, label_of[first], label_of[file])
 
 
 def _twice(path, first, second, *labels):
