@@ -17,13 +17,13 @@ from absl import flags
 
 from benchmarks import rows
 from benchmarks.contenders.steps import BATCH_LOSSES
-from commands import launcher
+from commands import launcher, path_flags
 
-_PEERS = flags.DEFINE_string("peers", None, "Python of an environment with benchmarks/contenders/requirements.txt.")
+_PEERS = path_flags.define("peers", "Python of an environment with benchmarks/contenders/requirements.txt.")
 _ROWS = flags.DEFINE_list("rows", None, "Rows to time; all when left out.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each contender.", 1)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Seconds of a turn.", 0.0)
-_DOCUMENT = flags.DEFINE_string("document", None, "File to write the tables into, between their peers marks.")
+_DOCUMENT = path_flags.define("document", "File to write the tables into, between their peers marks.")
 
 OURS = "Metazoa"
 UNCOMPILED = {"PyTorch": ("with_pytorch", "func"), "PyTorch, vmap": ("with_pytorch", "vmap")}

@@ -11,10 +11,10 @@ import tempfile
 
 from absl import flags
 
-from commands import launcher
+from commands import launcher, path_flags
 
 _PRESETS = flags.DEFINE_list("presets", None, "Presets to convert; all classifiers that ship when left out.")
-_DOCUMENT = flags.DEFINE_string("document", None, "File to write the table into, between its devices marks.")
+_DOCUMENT = path_flags.define("document", "File to write the table into, between its devices marks.")
 
 WAY, QUERIES = 5, 15
 

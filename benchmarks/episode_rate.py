@@ -7,10 +7,10 @@ import time
 
 from absl import flags
 
-from commands import launcher
+from commands import launcher, path_flags
 
 _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot"), "Data set to draw from.")
-_DOCUMENT = flags.DEFINE_string("document", None, "File to write the table into, between its episode_rate marks.")
+_DOCUMENT = path_flags.define("document", "File to write the table into, between its episode_rate marks.")
 
 CASES = {
     "60-way 1-shot, 5 queries, 1 task": {"way": 60, "shot": 1, "query": 5, "num_tasks": 1},

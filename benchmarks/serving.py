@@ -21,14 +21,14 @@ import time
 import numpy as np
 from absl import flags
 
-from commands import launcher
+from commands import launcher, path_flags
 
 _PRESETS = flags.DEFINE_list("presets", None, "Presets to time; all classifiers that ship when left out.")
 _THREADS = flags.DEFINE_list(
     "threads", ["1", "1x2", "2"], "Numbers of threads; 1x2: one for each operation, and two operations side by side."
 )
-_DOCUMENT = flags.DEFINE_string("document", None, "File to write the table into, between its serving marks.")
-_CSV = flags.DEFINE_string("csv", None, "File for every measurement.")
+_DOCUMENT = path_flags.define("document", "File to write the table into, between its serving marks.")
+_CSV = path_flags.define("csv", "File for every measurement.")
 _CHILD = flags.DEFINE_string("child", None, "Times this SavedModel in this process and prints JSON.")
 
 TASKS = (1, 4, 16)

@@ -17,13 +17,13 @@ import types
 
 from absl import flags
 
-from commands import launcher
+from commands import launcher, path_flags
 from configs import common
 from trainers import run_flags
 
 _CASES = flags.DEFINE_list("cases", None, "Cases to time; all when left out.")
 _TASK_LOOP = run_flags.define("task_loop")
-_DOCUMENT = flags.DEFINE_string("document", None, "File to write the table into, between its training_step marks.")
+_DOCUMENT = path_flags.define("document", "File to write the table into, between its training_step marks.")
 _CHILD = flags.DEFINE_string("child", None, "Times this case in this process and prints JSON.")
 _ONE_THREAD_PER_OP = flags.DEFINE_bool("one_thread_per_op", None, "Of --child: in place of what its method says.")
 

@@ -48,7 +48,13 @@ def get_omniglot_config():
     config = get_config()
     config.dataset = {
         "name": "omniglot",
-        "options": {"split": "background", "image_size": 28, "resize": "antialias", "rotations": False},
+        "options": {
+            "split": "background",
+            "image_size": 28,
+            "resize": "antialias",
+            "rotations": False,
+            "data_dir": config_dict.placeholder(str),
+        },
         "train_options": {"rotations": True},
     }
     config.model.backbone_options = {"input_shape": (28, 28, 1), "filters": 64}
@@ -94,7 +100,16 @@ def get_mini_imagenet_config():
     config = get_config()
     config.dataset = {
         "name": "tfds",
-        "options": {"name": "mini_imagenet"},
+        # those that are None are as zoo.datasets.tfds_images.load has them
+        "options": {
+            "name": "mini_imagenet",
+            "data_dir": config_dict.placeholder(str),
+            "classes": config_dict.placeholder(str),
+            "image_size": config_dict.placeholder(int),
+            "channels": config_dict.placeholder(int),
+            "split_seed": config_dict.placeholder(int),
+            "fit": config_dict.placeholder(str),
+        },
         "train_options": {"augmentation": {"crop_padding": 8, "flip": True}},
     }
     config.model.backbone = "conv4"

@@ -17,6 +17,8 @@ To reach: 80 % 20-way 1-shot within alphabets, what the better ports report afte
   Reached: 54.8 % (docs/cards), and still rising: validation 48, 56 and 58 % after 500, 1,000 and 1,500 steps.
 """
 
+from ml_collections import config_dict
+
 from configs import common
 
 
@@ -24,7 +26,12 @@ def get_config():
     config = common.get_config()
     config.dataset = {
         "name": "omniglot",
-        "options": {"split": "background", "image_size": 105, "rotations": False},
+        "options": {
+            "split": "background",
+            "image_size": 105,
+            "rotations": False,
+            "data_dir": config_dict.placeholder(str),
+        },
         "train_options": {"distortions": True},
     }
     config.train = {"way": 8, "shot": 1, "query": 1, "tasks": 8, "within_groups": True}

@@ -16,23 +16,21 @@ import warnings
 
 from absl import app, flags
 
-from commands import launcher, sources
+from commands import launcher, path_flags, sources
 from commands.terminal import printable
 
-_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export, to answer in this process.")
+_SAVED_MODEL = path_flags.define("saved_model", "Version folder of an export, to answer in this process.")
 _SERVER = flags.DEFINE_string("server", None, "TensorFlow Serving: host:port for gRPC, http://host:port for REST.")
 _MODEL_NAME = flags.DEFINE_string("model_name", "model", "Name of the model on the server.")
-_SUPPORT = flags.DEFINE_string("support", None, "Folder with one folder of example images per class.")
-_QUERY = flags.DEFINE_string("query", None, "An image, a folder with images, or with one folder of them per class.")
-_CSV = flags.DEFINE_string("csv", None, "File for the predictions with the probability of every class.")
+_SUPPORT = path_flags.define("support", "Folder with one folder of example images per class.")
+_QUERY = path_flags.define("query", "An image, a folder with images, or with one folder of them per class.")
+_CSV = path_flags.define("csv", "File for the predictions with the probability of every class.")
 _DEADLINE = flags.DEFINE_float("deadline", 30.0, "Seconds until a request to a server is given up.", 0.0)
 _TLS = flags.DEFINE_boolean("tls", False, "Whether the gRPC server is asked by TLS.")
-_CERTIFICATES = flags.DEFINE_string(
-    "root_certificates", None, "PEM file of certificates to trust; the system's if none."
-)
-_TOKEN_FILE = flags.DEFINE_string("token_file", None, "File with the token that the server asks for; needs TLS.")
-_PAD_TO = flags.DEFINE_string(
-    "pad_to", None, "adaptation.json of the served version, for a server with batching: rows are padded to its sizes."
+_CERTIFICATES = path_flags.define("root_certificates", "PEM file of certificates to trust; the system's if none.")
+_TOKEN_FILE = path_flags.define("token_file", "File with the token that the server asks for; needs TLS.")
+_PAD_TO = path_flags.define(
+    "pad_to", "adaptation.json of the served version, for a server with batching: rows are padded to its sizes."
 )
 
 

@@ -11,12 +11,12 @@ import sys
 
 from absl import flags
 
-from commands import launcher, sources
+from commands import launcher, path_flags, sources
 from export.limits import MAX_IMAGE_PIXELS, MAX_ROWS
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
-_PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the served model; versions are folders in it.")
+_WORKDIR = path_flags.define("workdir", "Folder of a training run.")
+_PRESET = path_flags.define("preset", "Name or folder of a preset.")
+_OUTPUT_DIR = path_flags.define("output_dir", "Folder of the served model; versions are folders in it.")
 _WAY = flags.DEFINE_integer("way", None, "Classes per task: any for methods with a variable way (default 5).", 2)
 _SIGNATURES = flags.DEFINE_list("signatures", None, "Signatures to write; all that the method has when left out.")
 _VERSION = flags.DEFINE_integer("version", None, "Version to write; one more than the highest there when left out.", 1)

@@ -10,15 +10,15 @@ import sys
 
 from absl import flags
 
-from commands import launcher, sources
+from commands import launcher, path_flags, sources
 from commands.terminal import printable
 from export.limits import MAX_IMAGE_PIXELS
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run.")
-_PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the served model; versions are folders in it.")
+_WORKDIR = path_flags.define("workdir", "Folder of a training run.")
+_PRESET = path_flags.define("preset", "Name or folder of a preset.")
+_OUTPUT_DIR = path_flags.define("output_dir", "Folder of the served model; versions are folders in it.")
 _VERSION = flags.DEFINE_integer("version", None, "Version to write; one more than the highest there when left out.", 1)
-_SUPPORT = flags.DEFINE_string("support", None, "Folder with one folder of example images per class.")
+_SUPPORT = path_flags.define("support", "Folder with one folder of example images per class.")
 _ALLOW_TRANSDUCTIVE = flags.DEFINE_bool(
     "allow_transductive", False, "Freeze a model whose answer to an image depends on the others that are asked with it."
 )

@@ -7,11 +7,11 @@ The letters are glyphs of the test scripts. The model is the SavedModel alone: w
 
 from absl import flags
 
-from commands import launcher, sources
+from commands import launcher, path_flags, sources
 from export.sidecar import read_sidecar
 
-_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Version folder of an export.")
-_PICTURE = flags.DEFINE_string("picture", None, "PNG to write: the drawings learned from, the others and their names.")
+_SAVED_MODEL = path_flags.define("saved_model", "Version folder of an export.")
+_PICTURE = path_flags.define("picture", "PNG to write: the drawings learned from, the others and their names.")
 _QUERIES = flags.DEFINE_integer("queries", 3, "Drawings to name, per letter.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the choice of letters.", 0)
 _SIGNATURE = "serving_default"

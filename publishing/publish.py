@@ -7,9 +7,9 @@ python -m publishing.publish                                the tables alone, fr
 
 from absl import app, flags
 
-from commands import launcher, sources
+from commands import launcher, path_flags, sources
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Evaluated training run to publish.")
+_WORKDIR = path_flags.define("workdir", "Evaluated training run to publish.")
 _PRESET = flags.DEFINE_string("preset", None, "Name: {method}_{backbone}_{dataset}_{way}way_{shot}shot.")
 _CARD = flags.DEFINE_string("card", None, "The same, of a run whose weights stay out; goes to docs/cards/NAME.")
 

@@ -9,23 +9,21 @@ Says how many classes and images there are; of your own folder also what cannot 
 
 from absl import app, flags
 
-from commands import launcher, sources
+from commands import launcher, path_flags, sources
 
 _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot", "image_folder", "tfds"), "Data set to show.")
-_ROOT = flags.DEFINE_string("root", None, "Folder of your own images, with --dataset=image_folder.")
+_ROOT = path_flags.define("root", "Folder of your own images, with --dataset=image_folder.")
 _SPLIT_BY = flags.DEFINE_enum(
     "split_by", "classes", ("classes", "images"), "What the subsets of your own folder share out."
 )
 _NAME = flags.DEFINE_string("name", None, "Data set of tensorflow_datasets, with --dataset=tfds.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where it is prepared; TFDS_DATA_DIR when left out.")
-_CLASS_LIST = flags.DEFINE_string(
-    "class_list", None, "How its classes are split: a list's name or JSON file; its own splits."
-)
+_DATA_DIR = path_flags.define("data_dir", "Where it is prepared; TFDS_DATA_DIR when left out.")
+_CLASS_LIST = path_flags.define("class_list", "How its classes are split: a list's name or JSON file; its own splits.")
 _SUBSET = flags.DEFINE_enum("subset", "test", ("train", "validation", "test"), "Subset to show.")
 _CLASSES = flags.DEFINE_integer("classes", 20, "Rows.", 1)
 _IMAGES = flags.DEFINE_integer("images", 20, "Columns.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the choice of classes.", 0)
-_OUTPUT = flags.DEFINE_string("output", None, "PNG to write.")
+_OUTPUT = path_flags.define("output", "PNG to write.")
 
 
 def main():

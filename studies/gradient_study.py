@@ -17,14 +17,14 @@ import threading
 from absl import app, flags
 from ml_collections import config_flags
 
-from commands import launcher, sources
+from commands import launcher, path_flags, sources
 from trainers.config_overrides import parse_flags
 
-_PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset to measure.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run to measure.")
+_PRESET = path_flags.define("preset", "Name or folder of a preset to measure.")
+_WORKDIR = path_flags.define("workdir", "Folder of a training run to measure.")
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config of a fresh model; its fields are flags.")
 _DATASET = flags.DEFINE_string("dataset", None, "Data set with its default options, in place of the config's.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder to write into.")
+_OUTPUT_DIR = path_flags.define("output_dir", "Folder to write into.")
 _SEED = flags.DEFINE_integer("seed", None, "Seed of fresh weights and episodes; the config's when left out.", 0)
 _SHOT = flags.DEFINE_integer("shot", None, "Images per class of a minibatch; 1 when left out, 5 with --combine.", 1)
 

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 
 import keras
 import numpy as np
@@ -14,8 +15,20 @@ SCHEDULES = ("constant", "cosine", "linear", "halving")
 
 
 def to_dict(config):
-    """A config as plain JSON data."""
-    return json.loads(config.to_json())
+    """A config as plain JSON data, as a run keeps it.
+
+    Options of the data set that are None are left out, and the paths among them are absolute: a run is evaluated from any folder.
+    """
+    config = json.loads(config.to_json())
+    options = config["dataset"]["options"].items()
+    config["dataset"]["options"] = {name: _absolute(name, value) for name, value in options if value is not None}
+    return config
+
+
+def _absolute(name, value):
+    """A path as an absolute path; `classes` may be the name of a list that comes with the package."""
+    is_path = name in ("root", "data_dir") or (name == "classes" and str(value).lower().endswith(".json"))
+    return os.path.abspath(os.path.expanduser(value)) if is_path and value else value
 
 
 def method_class(config):

@@ -13,11 +13,11 @@ from commands import early  # noqa: F401  Ctrl-C during the other imports says o
 # isort: split
 from absl import flags
 
-from commands import launcher, sources
+from commands import launcher, path_flags, sources
 from trainers import run_flags
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run, to evaluate and to write the results into.")
-_PRESET = flags.DEFINE_string("preset", None, "Name or folder of a preset, to evaluate without writing anything.")
+_WORKDIR = path_flags.define("workdir", "Folder of a training run, to evaluate and to write the results into.")
+_PRESET = path_flags.define("preset", "Name or folder of a preset, to evaluate without writing anything.")
 _EPISODES = flags.DEFINE_integer("episodes", None, "Test episodes per protocol; the config's number when left out.", 1)
 _SEED = flags.DEFINE_integer("seed", None, "Seed of the episodes; the config's seed when left out.", 0)
 _PROTOCOLS = flags.DEFINE_list("protocols", None, "Names of protocols of the config; all when left out.")

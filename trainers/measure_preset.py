@@ -8,9 +8,9 @@ Runs at the top of the repository, and writes the results into the preset's mode
 
 from absl import app, flags
 
-from commands import launcher, sources
+from commands import launcher, path_flags, sources
 
-_PRESET = flags.DEFINE_string("preset", None, "Name of the preset.")
+_PRESET = path_flags.define("preset", "Name of the preset.")
 _ANSWERS = flags.DEFINE_list(
     "answers", [], "Arguments of the model that its answers take from now on, where training had others: name=value."
 )

@@ -15,14 +15,14 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from commands import calling, launcher, sources
+from commands import calling, launcher, path_flags, sources
 from trainers import run_flags
 from trainers.config_overrides import parse_flags, repeating_command
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file or name of a config; its fields are flags: --config.outer.num_steps=100."
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. An interrupted run there is continued.")
+_WORKDIR = path_flags.define("workdir", "Folder of the run. An interrupted run there is continued.")
 _STRATEGY = flags.DEFINE_enum("strategy", "none", ("none", "mirrored"), "tf.distribute strategy.")
 _VIRTUAL_CPUS = flags.DEFINE_integer(
     "num_virtual_cpus", 0, "Split the CPU into so many devices, to try --strategy=mirrored."

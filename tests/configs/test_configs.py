@@ -94,6 +94,16 @@ def test_configs_of_folders_have_every_option_with_its_default(name):
     assert set(dataset["train_options"]["augmentation"]) == set(dataclasses.asdict(augmentation))
 
 
+@pytest.mark.parametrize("name", [name for name in CONFIGS if "mini_imagenet" in name])
+def test_configs_of_tfds_take_every_option_and_leave_its_default(name):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    assert set(config.dataset.options) == set(inspect.signature(zoo.datasets.tfds_images.load).parameters) - {
+        "subset",
+        "augmentation",
+    }
+    assert builder.to_dict(config)["dataset"]["options"] == {"name": "mini_imagenet"}
+
+
 def test_a_protocol_within_groups_is_drawn_so_and_recorded():
     """A task of two classes of one group: the network of one pixel sees the group alone, and can only guess."""
     images = np.repeat(np.repeat([0, 85, 170, 255], 2), 6).astype(np.uint8).reshape(48, 1, 1, 1)

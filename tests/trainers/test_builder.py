@@ -60,6 +60,28 @@ def test_unknown_names_are_refused_in_one_line(fields, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ({"root": "photos"}, {"root": "/here/photos"}),
+        ({"root": ""}, {"root": ""}),
+        (
+            {"name": "cifar100", "data_dir": "~/tfds", "classes": "cifar_fs"},
+            {"name": "cifar100", "data_dir": "/home/me/tfds", "classes": "cifar_fs"},
+        ),
+        ({"classes": "lists/own.JSON", "data_dir": None}, {"classes": "/here/lists/own.JSON"}),
+        ({"classes": [0.6, 0.2, 0.2]}, {"classes": [0.6, 0.2, 0.2]}),
+    ],
+)
+def test_a_run_keeps_whole_paths_of_its_data(options, expected, monkeypatch):
+    """The run is evaluated from another folder than it was trained from."""
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr("os.getcwd", lambda: "/here")
+    config = common.get_config()
+    config.dataset.options = options
+    assert builder.to_dict(config)["dataset"]["options"] == expected
+
+
 def test_a_run_from_before_the_options_goes_on_without_them(tmp_path):
     config = builder.to_dict(common.get_config())
     before = {**config, "outer": {key: value for key, value in config["outer"].items() if key != "optimizer_options"}}
