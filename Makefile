@@ -1,7 +1,8 @@
 # make quickstart   environment, then train, evaluate, export and use a model on data that needs no download
 # make test         environment, then the tests (about 20 minutes); real Omniglot is tested where TFDS_DATA_DIR holds it
 # make test-all     the slow tests too
-# make bench        training steps beside PyTorch and JAX, in an environment of their own; ROWS=maml_5_steps,... for some
+# make bench        training steps beside PyTorch and JAX, in an environment of their own; ROWS=maml_5_steps,... for some,
+#                   KEEP=FILE.json to keep rows that were measured before on this machine
 
 PYTHON ?= python3
 VENV := .venv
@@ -40,7 +41,7 @@ test-all: $(READY)
 	$(BIN)/python -m pytest -q -n 2
 
 bench: $(READY) $(PEERS)/.ready
-	$(BIN)/python -m benchmarks.compare --peers=$(PEERS)/bin/python --document=docs/performance.md $(if $(ROWS),--rows=$(ROWS))
+	$(BIN)/python -m benchmarks.compare --peers=$(PEERS)/bin/python --document=docs/performance.md $(if $(ROWS),--rows=$(ROWS)) $(if $(KEEP),--measurements=$(KEEP))
 
 $(PEERS)/.ready: benchmarks/contenders/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

@@ -8,6 +8,7 @@ tables go there, those of a machine with a GPU into a section of their own. Run 
 """
 
 import json
+import pathlib
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,9 @@ _ROWS = flags.DEFINE_list("rows", None, "Rows to time; all when left out.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each contender.", 1)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Seconds of a turn.", 0.0)
 _DOCUMENT = path_flags.define("document", "File to write the tables into, between their peers marks.")
+_MEASUREMENTS = path_flags.define(
+    "measurements", "JSON of rows measured before on this machine, which stay in the tables; written after each row."
+)
 
 OURS = "Metazoa"
 UNCOMPILED = {"PyTorch": ("with_pytorch", "func"), "PyTorch, vmap": ("with_pytorch", "vmap")}
@@ -138,28 +142,38 @@ def ratio(times, peers):
     return f"{min(others) / times[OURS][0]:.1f}" if others else ""
 
 
-def tables(measured, ceiling, machine):
-    """The measurements as Markdown: milliseconds, seconds to the first step, and where the time goes."""
+def measure(name):
+    """What the tables say of a row, as plain data; the ceilings are measured with it, since a machine's speed changes in an hour."""
+    ceiling = ceilings()
+    times, flop = time_row(name)
+    shares = ask(command(OURS, name, "profile"))["shares"]
+    return {"times": times, "flop": flop, "shares": shares, "ceiling": ceiling}
+
+
+def tables(measured, machine):
+    """The measurements, {row: see `measure`}, as Markdown: milliseconds, seconds to the first step, and where the time goes."""
     from benchmarks.profile import KINDS
     from publishing import markdown
 
     names = [OURS, *PEERS]
     steps, starts, kinds = [], [], []
-    for name, times, flop, shares in measured:
-        label = rows.ROWS[name]["label"]
-        share = f"{flop / times[OURS][0] / 1e9 / ceiling['convolution']:.0%}" if flop else ""
+    for name, row in measured.items():
+        label, times = rows.ROWS[name]["label"], row["times"]
+        convolution = row["ceiling"]["convolution"]
+        share = f"{row['flop'] / times[OURS][0] / 1e9 / convolution:.0%}" if row["flop"] else ""
         num_steps = rows.ROWS[name]["evaluated"] / rows.ROWS[name]["tasks"] or 1
         cells = [f"{1000 * num_steps * times[c][0]:.1f}" if c in times else "" for c in names]
-        steps.append([label, *cells, ratio(times, UNCOMPILED), ratio(times, COMPILED), share])
+        ceiling = f"{convolution:.0f}, {row['ceiling']['matrix']:.0f}"
+        steps.append([label, *cells, ratio(times, UNCOMPILED), ratio(times, COMPILED), ceiling, share])
         starts.append([label, *(f"{times[c][1]:.0f}" if c in times else "" for c in names)])
-        kinds.append([label, *(f"{shares[kind]:.0%}" for kind in KINDS)])
+        kinds.append([label, *(f"{row['shares'][kind]:.0%}" for kind in KINDS)])
     titles = ["step", *names]
-    faster = ["times the fastest uncompiled", "times the fastest compiled", "of the ceiling"]
+    faster = ["times the fastest uncompiled", "times the fastest compiled", "ceilings", "of the ceiling"]
     return "\n\n".join(
         [
-            f"Milliseconds of a step, medians, on {machine}. The ceiling: a 64-channel 3x3 convolution runs at "
-            f"{ceiling['convolution']:.0f} GFLOP/s there and a product of matrices of 2048 at {ceiling['matrix']:.0f}, by "
-            "the fastest of the libraries; the share counts the convolutions and products that JAX's derivatives have.",
+            f"Milliseconds of a step, medians, on {machine}. The ceilings, measured before each row: GFLOP/s of a 64-channel 3x3 "
+            "convolution and of a product of matrices of 2048, by the fastest of the libraries; the share is that of the "
+            "convolution's, and counts the convolutions and products that JAX's derivatives have.",
             markdown.table([*titles, *faster], steps),
             "Seconds from the start of the process to the end of its first step:",
             markdown.table(titles, starts),
@@ -169,6 +183,11 @@ def tables(measured, ceiling, machine):
     )
 
 
+def kept(path):
+    """The measurements of a file that `main` has written; none where there is no such file."""
+    return json.loads(pathlib.Path(path).read_text(encoding="utf-8")) if path and pathlib.Path(path).exists() else {}
+
+
 def main():
     chosen = rows.check(_ROWS.value)
     with launcher.imports():
@@ -176,16 +195,20 @@ def main():
 
         from publishing.markdown import replace_section
         from trainers.distribute import describe_machine
+        from zoo.core.files import write_text
 
     machine, section = describe_machine(), "peers_gpu" if tf.config.list_physical_devices("GPU") else "peers_cpu"
-    ceiling, measured = ceilings(), []
+    measured = kept(_MEASUREMENTS.value)
     for name in chosen:
-        times, flop = time_row(name)
-        profile = ask(command(OURS, name, "profile"))
-        measured.append((name, times, flop, profile["shares"]))
+        measured[name] = measure(name)
+        times = measured[name]["times"]
         print(f"{name}: " + ", ".join(f"{c} {1000 * t:.1f} ms ({s:.0f} s)" for c, (t, s) in times.items()), flush=True)
-        if _DOCUMENT.value:  # after each row, so that an interrupted run leaves what it measured
-            replace_section(_DOCUMENT.value, section, tables(measured, ceiling, machine))
+        measured = {row: measured[row] for row in rows.ROWS if row in measured}
+        # after each row, so that an interrupted run leaves what it measured
+        if _MEASUREMENTS.value:
+            write_text(_MEASUREMENTS.value, json.dumps(measured, indent=1) + "\n")
+        if _DOCUMENT.value:
+            replace_section(_DOCUMENT.value, section, tables(measured, machine))
 
 
 if __name__ == "__main__":

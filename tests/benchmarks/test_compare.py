@@ -106,14 +106,38 @@ def test_a_profile_tells_kinds_of_ops_apart():
 def test_tables_have_the_ratios_to_the_fastest_peers():
     times = {"Metazoa": (0.1, 3.0), "PyTorch": (0.4, 5.0), "PyTorch, vmap": (0.3, 5.0), "JAX, vmap": (0.2, 9.0)}
     shares = dict.fromkeys(profile.KINDS, 0.2)
-    text = compare.tables([("anil", times, 5e9, shares)], {"convolution": 100.0, "matrix": 200.0}, "two cores")
-    label = rows.ROWS["anil"]["label"]
-    assert f"| {label} | 100.0 | 400.0 | 300.0 |  |  | 200.0 | 3.0 | 2.0 | 50% |" in text
+    row = {"times": times, "flop": 5e9, "shares": shares, "ceiling": {"convolution": 100.0, "matrix": 200.0}}
+    slower = {**row, "ceiling": {"convolution": 80.0, "matrix": 200.0}}
+    text = compare.tables({"anil": row, "fomaml": slower, "maml_evaluation": row}, "two cores")
+    label, other = rows.ROWS["anil"]["label"], rows.ROWS["fomaml"]["label"]
+    cells = "100.0 | 400.0 | 300.0 |  |  | 200.0 | 3.0 | 2.0"
+    assert f"| {label} | {cells} | 100, 200 | 50% |" in text
+    assert f"| {other} | {cells} | 80, 200 | 62% |" in text
     # Of 1,000 episodes, four at a time.
-    text = compare.tables(
-        [("maml_evaluation", times, 5e9, shares)], {"convolution": 100.0, "matrix": 200.0}, "two cores"
-    )
     assert "MAML, 5 steps, 15 queries | 25000.0 | 100000.0 | 75000.0 |" in text
+
+
+def test_rows_measured_before_stay(tmp_path, monkeypatch):
+    """Rows in the order of `rows.ROWS`, those of this run in place of theirs."""
+
+    def measure(name):
+        ceiling, shares = {"convolution": 1.0, "matrix": 1.0}, dict.fromkeys(profile.KINDS, 0.2)
+        return {"times": {"Metazoa": (len(done), 1.0)}, "flop": None, "shares": shares, "ceiling": ceiling}
+
+    done, path, document = [], tmp_path / "rows.json", tmp_path / "document.md"
+    document.write_text("<!-- peers_cpu -->\n<!-- /peers_cpu -->\n")
+    monkeypatch.setattr(compare, "measure", measure)
+    monkeypatch.setattr(compare, "_MEASUREMENTS", types.SimpleNamespace(value=str(path)))
+    monkeypatch.setattr(compare, "_DOCUMENT", types.SimpleNamespace(value=str(document)))
+    for names in (["anil", "protonet"], ["fomaml", "anil"]):
+        monkeypatch.setattr(compare, "_ROWS", types.SimpleNamespace(value=names))
+        compare.main()
+        done.append(names)
+    kept = {name: row["times"]["Metazoa"][0] for name, row in compare.kept(path).items()}
+    assert list(kept.items()) == [(name, {"protonet": 0}.get(name, 1)) for name in rows.ROWS if name in kept]
+    assert (
+        set(kept) == {"anil", "protonet", "fomaml"} and document.read_text().count(rows.ROWS["protonet"]["label"]) == 3
+    )
 
 
 if __name__ == "__main__":
