@@ -39,6 +39,13 @@ def test_every_binary_is_known():
     assert BINARIES == sorted(starts) and len(BINARIES) == 17
 
 
+def test_flags_that_name_a_file_or_folder_are_paths():
+    """Of `path_flags`, which find the home folder."""
+    sources = [pathlib.Path(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8") for module in BINARIES]
+    texts = [text for source in sources for text in re.findall(r"flags\.DEFINE_string\((.*)", source)]
+    assert texts and not [text for text in texts if re.search("folder|file|PNG", text, re.IGNORECASE)]
+
+
 @pytest.mark.parametrize("module", BINARIES)
 def test_help_is_answered_at_once(module):
     """Two seconds of the processor: seconds of the clock are those of the other processes too."""
