@@ -10,7 +10,7 @@ import zoo
 from commands.calling import command_line
 from publishing import card
 from publishing.results import NOT_SHIPPED
-from zoo.core.files import write_text
+from zoo.core.files import replaced_path, write_text
 from zoo.presets import loader, writer
 
 MAX_BYTES = 1_000_000
@@ -56,8 +56,7 @@ def store_as_float16(path):
 
     Repeat the results afterwards, `python -m trainers.evaluate --preset=NAME`, to see that this cost nothing.
     """
-    scratch = path.with_suffix(".tmp")
-    with h5py.File(path) as source, h5py.File(scratch, "w", libver="latest") as target:
+    with replaced_path(path) as scratch, h5py.File(path) as source, h5py.File(scratch, "w", libver="latest") as target:
 
         def copy(name, item):
             if isinstance(item, h5py.Dataset):
@@ -71,5 +70,4 @@ def store_as_float16(path):
 
         source.visititems(copy)
         target.attrs.update(source.attrs)
-    scratch.replace(path)
     return path.stat().st_size

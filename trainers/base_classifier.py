@@ -1,7 +1,6 @@
 """Pretraining: a plain classifier of the training classes, whose body few-shot methods start from."""
 
-import os
-import tempfile
+import pathlib
 import time
 
 import keras
@@ -12,6 +11,7 @@ from trainers.checks import check_kind, check_run
 from trainers.initial_weights import BACKBONE_FILE
 from trainers.trainer import Trainer
 from zoo.core.cosine_head import CosineHead
+from zoo.core.files import replaced_path
 from zoo.core.replica_statistics import over_replicas
 from zoo.datasets.options import check_int
 
@@ -164,7 +164,5 @@ class _Watch(keras.callbacks.Callback):
 
 def save_backbone(backbone, folder):
     """Writes backbone.weights.h5 into a folder, atomically."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".weights-") as scratch:
-        path = os.path.join(scratch, BACKBONE_FILE)
+    with replaced_path(pathlib.Path(folder, BACKBONE_FILE)) as path:
         backbone.save_weights(path)
-        os.replace(path, os.path.join(folder, BACKBONE_FILE))

@@ -14,7 +14,7 @@ import tensorflow as tf
 from commands.sources import writable_folder
 from trainers.checkpoints import restore_latest
 from trainers.events import keep_events_until
-from zoo.core.files import write_text
+from zoo.core.files import SCRATCH, write_text
 from zoo.presets.loader import CARD_FILE, WEIGHTS_FILE, preset_metadata
 from zoo.presets.writer import save_preset_config, save_preset_weights
 
@@ -110,7 +110,7 @@ class Workdir:
 
     def _clean_up(self):
         """Removes what a killed process left half written."""
-        for path in [*self.path.glob(".weights-*"), *self.path.glob("checkpoints/ckpt-*_temp")]:
+        for path in [*self.path.glob(f"{SCRATCH}*"), *self.path.glob("checkpoints/ckpt-*_temp")]:
             shutil.rmtree(path, ignore_errors=True)
         for path in [*self.path.glob("*.tmp"), *self.path.glob("tensorboard/*.tmp"), *self.path.glob(".shared-*")]:
             path.unlink(missing_ok=True)

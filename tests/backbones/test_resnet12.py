@@ -82,7 +82,7 @@ def test_it_trains_and_is_saved(tmp_path):
     [
         ({"input_shape": (15, 16, 1)}, "at least 16 x 16. Received: input_shape="),
         ({"filters": (64, 160)}, "`filters` must be four numbers"),
-        ({"pooling": "max"}, "`pooling` must be 'mean' or 'flatten'. Received: pooling='max'"),
+        ({"pooling": "max"}, r"`pooling` must be one of \('mean', 'flatten'\). Received: pooling='max'"),
         ({"drop_block": 0}, "`block_size` must be an int of at least 1. Received: block_size=0"),
     ],
 )

@@ -101,7 +101,7 @@ def test_a_run_with_broken_files_ends_as_it_ended_before(tmp_path, capsys):
     preset = zoo.from_preset(tmp_path).get_weights()
     truncate(file_of(tmp_path / "checkpoints", 12, "data"))
     (tmp_path / "checkpoints" / "ckpt-12_temp").mkdir()
-    (tmp_path / ".weights-x").mkdir()
+    (tmp_path / ".scratch-x").mkdir()
     (tmp_path / "metrics.jsonl.tmp").write_text("half")
     (tmp_path / "model.json").unlink()
     (tmp_path / ".lock").write_text("process 1 on a machine")

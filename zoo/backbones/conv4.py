@@ -89,8 +89,7 @@ def strided_conv4(
     """
     input_shape = arguments.sizes("input_shape", input_shape, arguments.IMAGE)
     filters = arguments.count("filters", filters)
-    if pooling not in ("mean", "flatten"):
-        raise ValueError(f"`pooling` must be 'mean' or 'flatten'. Received: pooling={pooling!r}")
+    arguments.choice("pooling", pooling, ("mean", "flatten"))
     norm = dict(statistics=statistics, momentum=momentum, center=center, scale=scale, epsilon=epsilon)
     inputs = keras.Input(input_shape, name="images")
     x = ImageBlock(filters, strides=2, **norm, name="block_1")(standardized(inputs, standardize))

@@ -59,8 +59,7 @@ def resnet12(
         )
     if len(filters) != 4:
         raise ValueError(f"`filters` must be four numbers, one for each block. Received: filters={filters}")
-    if pooling not in ("mean", "flatten"):
-        raise ValueError(f"`pooling` must be 'mean' or 'flatten'. Received: pooling={pooling!r}")
+    arguments.choice("pooling", pooling, ("mean", "flatten"))
     norm = dict(statistics=statistics, momentum=momentum, epsilon=epsilon)
     inputs = keras.Input(tuple(input_shape), name="images")
     x = standardized(inputs, standardize)

@@ -3,7 +3,11 @@
 import contextlib
 import errno
 import os
+import pathlib
 import shutil
+import tempfile
+
+SCRATCH = ".scratch-"  # begins the names of folders that a killed process may leave behind
 
 
 @contextlib.contextmanager
@@ -18,6 +22,19 @@ def replaced(path, mode="wb", **options):
     with open(scratch, mode, **options) as file:
         yield file
     os.replace(scratch, path)
+
+
+@contextlib.contextmanager
+def replaced_path(path):
+    """`replaced` for libraries that open files themselves: yields a path of the same name to write to, in a folder of its own.
+
+    Processes that write the same file at once do not meet; of what an error leaves unfinished nothing stays.
+    """
+    path = pathlib.Path(path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=SCRATCH) as folder:
+        scratch = pathlib.Path(folder, path.name)
+        yield scratch
+        os.replace(scratch, path)
 
 
 def write_text(path, text):

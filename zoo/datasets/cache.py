@@ -2,12 +2,13 @@
 
 import os
 import pathlib
-import tempfile
 import warnings
 import zipfile
 import zlib
 
 import numpy as np
+
+from zoo.core.files import replaced_path
 
 CACHE_VARIABLE = "METAZOA_CACHE"
 
@@ -34,14 +35,8 @@ def cached_arrays(key, make):
     arrays = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            try:
-                np.savez_compressed(file, **arrays)
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        with replaced_path(path) as scratch:
+            np.savez_compressed(scratch, **arrays)
     except OSError as error:
         warnings.warn(f"{path} cannot be written ({error}); the next run prepares the data again.", stacklevel=2)
     return arrays

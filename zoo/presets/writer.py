@@ -1,13 +1,11 @@
 """Writes the files of a preset; see `zoo.presets.loader`."""
 
 import json
-import os
 import pathlib
-import tempfile
 
 import keras
 
-from zoo.core.files import check_room, write_text
+from zoo.core.files import check_room, replaced_path, write_text
 from zoo.datasets.image_files import check_fit
 from zoo.presets.loader import CLASS_KEYS, CONFIG_FILE, FORMAT, WEIGHTS_FILE, check_config, preset_metadata
 
@@ -65,7 +63,5 @@ def save_preset_weights(model, folder):
         )
     copy.set_weights(model.get_weights())
     check_room(folder, _MARGIN + sum(weight.nbytes for weight in copy.get_weights()))
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".weights-") as scratch:
-        path = os.path.join(scratch, WEIGHTS_FILE)
+    with replaced_path(pathlib.Path(folder, WEIGHTS_FILE)) as path:
         copy.save_weights(path)
-        os.replace(path, os.path.join(folder, WEIGHTS_FILE))
