@@ -2,16 +2,19 @@
 
 Paper: Raghu et al., ICLR 2020, https://arxiv.org/abs/1909.09157: 61.5 +- 0.5 % (transductive).
 Differs from the paper: the backbone starts from a classifier of the training classes, configs/pretrain_mini_imagenet_32.py, with
-  gamma in its BatchNorm; a query is normalized by the statistics of the support set, and can be asked alone;
-  3,000 steps from 1e-3 to 0 along a cosine; alpha is 0.01 of the mean loss.
-Cost: under an hour on 2 CPU cores, after the pretraining.
+  gamma in its BatchNorm, whose averages are kept, so that every query is answered alone in both rows of the card; 6,000 steps
+  from 1e-3 to 0 along a cosine; alpha is 0.01 of the mean loss.
+Cost: half an hour on 2 CPU cores, after the pretraining.
 Command: python -m trainers.train --config=configs/anil_mini_imagenet_5way_5shot.py --workdir=runs/anil_mini_imagenet_5way_5shot
   --precision=mixed_bfloat16
-To reach: 60.0 % over 600 episodes, within two points with each query asked alone.
+To reach: 60.0 % over 600 episodes, within two points with each query asked alone. Reached: 58.4 (the card).
 """
 
 from configs import anil_mini_imagenet_5way_1shot
 
 
 def get_config():
-    return anil_mini_imagenet_5way_1shot.get_config(shot=5)
+    config = anil_mini_imagenet_5way_1shot.get_config(shot=5)
+    config.model.backbone_options.statistics = "frozen"
+    config.outer.num_steps = 6000
+    return config
