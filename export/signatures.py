@@ -140,7 +140,7 @@ class ServedModel:
 
     def _embed(self, images):
         rows, valid = self._checks.flat_images(images)
-        embeddings = self._model.backbone(rows, training=False)
+        embeddings = episode.at_least_float32(self._model.backbone(rows, training=False))
         flat = tf.reshape(embeddings, [tf.shape(rows)[0], math.prod(embeddings.shape[1:])])
         return {"embeddings": tf.where(valid[:, None], flat, float("nan"))[: tf.shape(images)[0]]}
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from export.task_state import CHECKSUM_SIZE, FINGERPRINT_SIZE
+from zoo.core import episode
 
 TOLERANCE = 1e-4
 _ATTEMPTS = 3  # requests that an export is compared on before it is refused
@@ -157,7 +158,7 @@ def python_answers(model, served, requests, noise=None):
         "serving_default/probabilities": expected,
     }
     if "embed" in served.signatures:
-        embeddings = model.backbone(given(requests["images"]), training=False).numpy()
+        embeddings = episode.at_least_float32(model.backbone(given(requests["images"]), training=False)).numpy()
         answers["embed/embeddings"] = embeddings.reshape(len(embeddings), -1)
     if "adapt_and_predict_image_bytes" in served.signatures:
         decoded = (served.decode(tf.constant(requests[f"{part}_image_bytes"])) for part in ("support", "query"))

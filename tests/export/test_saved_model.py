@@ -290,6 +290,22 @@ def test_a_transductive_model_is_exported_only_when_asked_for(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("method", descriptors.params(("prototypical_network",)))
+def test_a_model_in_half_precision_answers_in_float32(method):
+    """No client has bfloat16."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = descriptors.build(method)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    outputs = [
+        (name, output, spec.dtype.name)
+        for name, function in signatures.ServedModel(model, 1).signatures.items()
+        for output, spec in function.structured_outputs.items()
+    ]
+    assert outputs and {dtype for _, _, dtype in outputs} <= {"float32", "int64", "string"}, outputs
+
+
 def test_outputs_have_known_ranks(served):
     ranks = {"probabilities": 3, "labels": 2, "task_state": 2, "support_loss": 1, "support_count": 1, "embeddings": 2}
     for function in served.signatures.values():
