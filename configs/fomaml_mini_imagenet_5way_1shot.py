@@ -7,7 +7,7 @@ Differs from the paper: the backbone starts from that of configs/anil_mini_image
 Cost: half an hour on 2 CPU cores, after ANIL's.
 Command: python -m trainers.train --config=configs/fomaml_mini_imagenet_5way_1shot.py --workdir=runs/fomaml_mini_imagenet_5way_1shot
   --precision=mixed_bfloat16
-To reach: 45.0 % over 600 episodes, within two points with each query asked alone.
+To reach: 45.0 % over 600 episodes, within two points with each query asked alone. Reached: 41.0, and 39.7 alone (the card).
 """
 
 from configs import maml_mini_imagenet_5way_1shot

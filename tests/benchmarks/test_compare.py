@@ -85,6 +85,18 @@ def test_a_contender_that_takes_another_step_is_not_timed(key, difference):
     compare.check_agreement("maml_1_step", contenders)
 
 
+@pytest.mark.parametrize("step, expected", [(0.5, [0.5, 0.5]), (11.0, [11.0])])
+def test_long_steps_are_taken_once(step, expected, monkeypatch):
+    """The first turn does not count, unless it is the only one."""
+    monkeypatch.setattr(compare.Contender, "_read", lambda self: {"seconds": [step], "started": 0.0})
+    monkeypatch.setattr(compare, "command", lambda *_: ["cat"])
+    contender = compare.Contender("Metazoa", "anil")
+    for turn in range(3):
+        contender.take_turn(1.0, counts=turn > 0)
+    contender.close()
+    assert contender.seconds == expected
+
+
 def test_every_contender_is_a_file():
     for module, _ in compare.PEERS.values():
         assert pathlib.Path("benchmarks/contenders", f"{module}.py").is_file(), module
