@@ -18,6 +18,9 @@ NAMES = [name for name in zoo.list_presets() if loader.untrained(name).target_si
 # that few tasks tell: over 4 x 25 queries twice the standard error of a difference is 5 points where every tenth answer changes,
 # over 40 x 25 it is 2.
 QUICK, LONG = (4, 5, 10), (40, 5, 2)
+# Points that one example must reach on photographs, where the presets lie between 38 and 50: two standard errors over chance, which
+# is 20, in four tasks, whose accuracy is 5 points to either side of that of many; and what none of them falls below in 40.
+ON_PHOTOGRAPHS = {QUICK: 28, LONG: 35}
 SIZES = [pytest.param(QUICK, id="quick"), pytest.param(LONG, marks=pytest.mark.slow, id="long")]
 
 
@@ -73,7 +76,7 @@ def lost_points(right):
 def test_more_examples_are_no_worse_and_a_query_alone_is_answered_as_together(name, size):
     together, alone = right_answers(*load(name), size)
     accuracies = dict(zip(SHOTS, 100 * together.mean(axis=(1, 2))))
-    assert accuracies[1] > (35 if "mini_imagenet" in name else 60), accuracies  # chance is 20
+    assert accuracies[1] > (ON_PHOTOGRAPHS[size] if "mini_imagenet" in name else 60), accuracies  # chance is 20
     assert (lost_points(together) <= size[-1]).all(), accuracies
     apart = 100 * (together.mean(axis=(1, 2)) - alone.mean(axis=(1, 2)))
     assert (np.abs(apart) <= 1).all(), apart
