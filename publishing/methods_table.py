@@ -20,7 +20,7 @@ _PAPER = re.compile(
 
 
 def methods_table(metadata_by_folder, document):
-    """Every method of the zoo with its paper, and one result of each preset of it, as a Markdown table."""
+    """Every method of the zoo with its paper, and one result of each preset of it, as a Markdown table; links stand once."""
     rows = []
     for name, method in zoo.METHODS.items():
         start = [_code_link(name, document), paper_link(method)]
@@ -29,7 +29,8 @@ def methods_table(metadata_by_folder, document):
             for folder, metadata in _presets_of(name, metadata_by_folder).items()
             if metadata.get("weights") != NOT_SHIPPED
         }
-        rows += [[*start, *_outcome(folder, metadata)] for folder, metadata in presets.items()] or [start]
+        outcomes = [_outcome(folder, metadata) for folder, metadata in presets.items()] or [[]]
+        rows += [[*start, *outcomes[0]], *([f"`{name}`", "", *outcome] for outcome in outcomes[1:])]
     return markdown.table(["method", "paper", "preset", "result", "training"], rows)
 
 
