@@ -29,7 +29,7 @@ PACKAGES = {
 
 
 def read_targets():
-    """{label: (its modules' paths, its deps)} of all py_* targets; a target is its last word where the label has no colon."""
+    """{label: (its modules' paths, its deps)} of all py_* targets."""
     targets = {}
     for build in sorted(path for folder in FOLDERS for path in pathlib.Path(folder).rglob("BUILD")):
         folder = build.parent.as_posix()
@@ -43,7 +43,7 @@ def read_targets():
     return targets
 
 
-def whole(label, folder):
+def whole(label, folder=""):
     """A label with its folder and its name: `:b` in folder a is `//a:b`, and `//a/b` is `//a/b:b`."""
     if label.startswith(":"):
         return f"//{folder}{label}"
@@ -67,11 +67,7 @@ def owner(name):
     """The label of the module or package that `a.b.c` is or is in; None for Python's own."""
     package = name.partition(".")[0]
     if package not in FOLDERS:
-        return (
-            None
-            if package in sys.stdlib_module_names
-            else f"@pypi//{PACKAGES.get(package, package)}:{PACKAGES.get(package, package)}"
-        )
+        return None if package in sys.stdlib_module_names else whole(f"@pypi//{PACKAGES.get(package, package)}")
     while name:
         path = name.replace(".", "/")
         if label := OWNERS.get(f"{path}.py") or OWNERS.get(f"{path}/__init__.py"):
