@@ -18,7 +18,9 @@ _SPLIT_BY = flags.DEFINE_enum(
 )
 _NAME = flags.DEFINE_string("name", None, "Data set of tensorflow_datasets, with --dataset=tfds.")
 _DATA_DIR = path_flags.define("data_dir", "Where it is prepared; TFDS_DATA_DIR when left out.")
-_CLASS_LIST = path_flags.define("class_list", "How its classes are split: a list's name or JSON file; its own splits.")
+_CLASS_LIST = path_flags.define(
+    "class_list", "How its classes are split: a list's name, a JSON file or fractions, 0.6,0.2,0.2; its own splits."
+)
 _SUBSET = flags.DEFINE_enum("subset", "test", ("train", "validation", "test"), "Subset to show.")
 _CLASSES = flags.DEFINE_integer("classes", 20, "Rows.", 1)
 _IMAGES = flags.DEFINE_integer("images", 20, "Columns.", 1)

@@ -12,7 +12,14 @@ def level_of(label, number):
 
 
 def prepare(
-    folder, classes_of_split, num_images=3, name="small_photos", side=SIDE, encoding="png", shape=(SIDE, SIDE, 3)
+    folder,
+    classes_of_split,
+    num_images=3,
+    name="small_photos",
+    side=SIDE,
+    encoding="png",
+    shape=(SIDE, SIDE, 3),
+    without_images=(),
 ):
     """Writes a data set into `folder`, and returns its builder.
 
@@ -24,8 +31,9 @@ def prepare(
         side: of its square images, of one level each.
         encoding: "png" or "jpeg".
         shape: what the features say of images.
+        without_images: names of classes that the features have beside these.
     """
-    names = sorted({name for names in classes_of_split.values() for name in names})
+    names = sorted({name for names in classes_of_split.values() for name in names} | set(without_images))
 
     class SmallPhotos(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")

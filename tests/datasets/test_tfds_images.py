@@ -86,6 +86,54 @@ def test_fractions_deal_the_classes_out(own):
     assert [len(part) for part in parts] == [2, 2, 2] and sorted(sum(parts, ())) == sorted(sum(OWN.values(), []))
 
 
+def test_fractions_may_be_text_as_flags_have_them(own):
+    """`--config.dataset.options.classes=0.5,0.25,0.25`, and as Python writes a tuple."""
+    want = load("train", own, classes=(0.5, 0.25, 0.25), split_seed=3).names
+    for text in ("0.5,0.25,0.25", "(0.5, 0.25, 0.25)"):
+        assert load("train", own, classes=text, split_seed=3).names == want
+
+
+@pytest.mark.parametrize("image_size", [8, 4], ids=["encoded", "resized"])
+def test_a_subset_of_classes_without_images_is_named(tmp_path, image_size):
+    prepare(tmp_path, {"train": ["ant", "bee"]}, without_images=["yak", "zho"])
+    lists = {"train": ["ant", "yak"], "validation": ["bee"], "test": ["yak", "zho"]}
+    with pytest.raises(ValueError, match="two parts of `classes`"):
+        load("train", tmp_path, classes=lists)
+    lists["train"] = ["ant"]
+    assert load("train", tmp_path, classes=lists, image_size=image_size).num_images == 3
+    message = "The subset 'test' of small_photos must have images. Received: none of the classes yak, zho$"
+    with pytest.raises(ValueError, match=message):
+        load("test", tmp_path, classes=lists, image_size=image_size)
+
+
+def test_a_folder_of_another_data_set_than_the_name_is_refused(own):
+    """It was read as if it were the one asked for, and named so in the card."""
+    with pytest.raises(
+        ValueError, match=r"Received: name='cifar100', data_dir='.*1\.0\.0', the folder of 'small_photos'$"
+    ):
+        load("train", own, name="cifar100", data_dir=own / "small_photos" / "1.0.0")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "mini_imagenet"},
+        {"name": "imagenet2012:5.1.0"},
+        {"name": "imagenet_resized/64x64", "classes": "tiered_imagenet"},
+        {"data_dir": "/data/mini_imagenet/1.0.0"},
+        {"data_dir": "/data/mini_imagenet"},
+        {"name": "small_copy", "classes": "tiered_imagenet"},
+    ],
+)
+def test_terms_of_imagenet_are_known_by_name_folder_and_class_list(options):
+    assert "not commercial" in zoo.datasets.terms("tfds", options)
+
+
+def test_other_data_sets_have_no_terms_that_are_known():
+    assert zoo.datasets.terms("tfds", {"name": "cifar100", "data_dir": "/imagenet", "classes": "cifar_fs"}) is None
+    assert zoo.datasets.terms("image_folder", {"root": "imagenet"}) is None
+
+
 def test_images_of_another_size_or_one_channel_are_resized_once(own):
     classes = load("train", own, image_size=5, channels=1)
     assert classes.image_shape == (5, 5, 1) and levels(classes)["bee"] == [20, 21, 22]

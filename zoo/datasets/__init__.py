@@ -1,6 +1,7 @@
 """Data sets. `load` gives tasks to draw episodes from, the same way for each."""
 
 import inspect
+import pathlib
 
 from zoo.datasets import glyphs, image_folder, omniglot, sinusoid, tfds_images
 from zoo.datasets.sampler import ImageClasses
@@ -16,8 +17,9 @@ DATASETS = {
 INK = {"glyphs": True, "image_folder": "invert", "omniglot": True, "sinusoid": False, "tfds": False}
 
 _IMAGENET = "the terms of ImageNet: for research and education that are not commercial"
-# What the owners of the images ask of those who use them, or models trained on them, by the name in tensorflow_datasets.
-TERMS = {"mini_imagenet": _IMAGENET, "tiered_imagenet": _IMAGENET, "imagenet2012": _IMAGENET}
+# What the owners of the images ask of those who use them, or models trained on them, by a part of the name in tensorflow_datasets,
+# or of that of the class list.
+TERMS = {"imagenet": _IMAGENET}
 
 
 def load(name, subset="train", /, **options):
@@ -58,7 +60,13 @@ def is_ink(name, options):
 
 def terms(name, options):
     """The terms of use of a data set's images, for the cards of models trained on them; None where none are known of."""
-    return TERMS.get(str(options.get("name")).partition(":")[0]) if name == "tfds" else None
+    if name != "tfds":
+        return None
+    # Without a name the folder says it, or the one around a version.
+    of_folder = () if options.get("name") else pathlib.PurePath(options.get("data_dir") or "").parts[-3:]
+    names = [options.get("name"), options.get("classes"), *of_folder]
+    said = [text for text in names if isinstance(text, str) and not text.lower().endswith(".json")]
+    return next((terms for part, terms in TERMS.items() if any(part in text.lower() for text in said)), None)
 
 
 def _check_name(name):

@@ -22,7 +22,7 @@ def classes_by_part(classes, names, split_seed, source):
 
     Args:
         classes: one of NAMED, the path of a JSON file {"train": [names], "validation": [names], "test": [names]}, such a
-            dict, or fractions for train, validation and test, dealt out by `split_seed`.
+            dict, or fractions for train, validation and test, dealt out by `split_seed`; also as text, as flags have them.
         names: names of the data set's classes, by label. Where they are numbers alone, a list of "001.Name" names them.
         split_seed: int of at least 0.
         source: what the data set is called, for messages.
@@ -31,6 +31,7 @@ def classes_by_part(classes, names, split_seed, source):
         ValueError: for an unknown list, a file that holds none, a class that is in two parts, or one that is not there.
         FileNotFoundError: where there is no such file.
     """
+    classes = _fractions_of_text(classes) or classes
     if isinstance(classes, (list, tuple)):
         lists, title = deal(list(names), classes, split_seed, "classes", source), "classes"
     else:
@@ -55,6 +56,15 @@ def classes_by_part(classes, names, split_seed, source):
     return {part: dict(sorted((labels[name], name) for name, of in part_of.items() if of == part)) for part in PARTS}
 
 
+def _fractions_of_text(classes):
+    """[0.6, 0.2, 0.2] of "0.6,0.2,0.2", brackets around it or not; None of anything else."""
+    try:
+        numbers = [float(part) for part in classes.strip("()[] ").split(",")] if isinstance(classes, str) else []
+    except ValueError:
+        return None
+    return numbers if len(numbers) > 1 else None
+
+
 def _labels(names, wanted):
     """{name: label}; of classes that have numbers in place of names, those that the wanted names begin with, from 1."""
     if all(name == str(label) for label, name in enumerate(names)):
@@ -76,7 +86,9 @@ def _read(classes):
         return _checked(json.loads((_FOLDER / f"{classes}.json").read_text(encoding="utf-8")), classes), str(classes)
     path = pathlib.Path(classes).expanduser()
     if path.suffix.lower() != ".json":
-        raise ValueError(f"`classes` must be one of {NAMED}, or a JSON file. Received: classes={str(classes)!r}")
+        raise ValueError(
+            f"`classes` must be one of {NAMED}, or a JSON file, or fractions, 0.6,0.2,0.2. Received: classes={str(classes)!r}"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"`classes` must be a JSON file that is there. Received: classes={str(classes)!r}")
     try:

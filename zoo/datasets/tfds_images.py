@@ -47,7 +47,7 @@ def load(
             "mini_imagenet" (Ravi and Larochelle, 64, 16 and 20), "cifar_fs" (64, 16, 20) and "fc100" (60, 20, 20) of
             "cifar100", "tiered_imagenet" (351, 97, 160) of "imagenet2012" and its small copies, "cub" (100, 50, 50) of
             "caltech_birds2011"; the path of a JSON file, or a dict, {"train": [names], "validation": [names], "test": [names]};
-            or three fractions of the classes, dealt out by `split_seed`.
+            or three fractions of the classes, dealt out by `split_seed`; also as text, "0.6,0.2,0.2".
         image_size: side in pixels.
         channels: 1 (grey) or 3 (RGB).
         split_seed: int of at least 0.
@@ -60,7 +60,8 @@ def load(
 
     Raises:
         ValueError: for an unknown data set, list, subset or option; for a data set without one image and one label, or whose own
-            splits share classes or are not there; for a list that names classes that it has not.
+            splits share classes or are not there; for a list that names classes that it has not, or none with images; for a `data_dir` of
+            another data set.
         FileNotFoundError: where the data is missing and cannot be downloaded.
 
     Example:
@@ -88,6 +89,10 @@ def load(
     shape = (image_size, image_size, channels)
     records = _records(builder, splits, image_key, label_key, tuple(chosen))
     source, labels = _as_they_are(records, shape, builder.info.features[image_key]) or _resized(records, shape, fit)
+    if not labels:
+        raise ValueError(
+            f"The subset {subset!r} of {builder.name} must have images. Received: none of the classes {listed(chosen.values())}"
+        )
     position = {label: index for index, label in enumerate(chosen)}
     labels = np.array([position[label] for label in labels])
     loaded = ImageClasses.from_labels(source, labels, list(chosen.values()))
@@ -105,7 +110,7 @@ def _builder(name, data_dir):
         )
     folder = _prepared_folder(name, data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
     if folder:
-        return tfds.builder_from_directory(folder)
+        return _checked_name(tfds.builder_from_directory(folder), name, folder)
     if not name:
         raise FileNotFoundError(
             f"`data_dir` must be the folder of a prepared data set, with {_INFO}, where no `name` says which. "
@@ -146,6 +151,19 @@ def _prepared_folder(name, data_dir):
         if versions:
             return max(versions, key=lambda path: _version_key(path.name))
     return None
+
+
+def _checked_name(builder, name, folder):
+    """The builder of a prepared folder. Raises ValueError where that is one of another data set than the name says."""
+    title, _, config = (name or "").partition(":")[0].partition("/")
+    is_title = title in ("", builder.name, folder.name, folder.parent.name)
+    if not is_title or config not in ("", builder.info.config_name, folder.name, folder.parent.name):
+        full_name = "/".join(filter(None, (builder.name, builder.info.config_name)))
+        raise ValueError(
+            f"`data_dir` must be a folder of data sets, or that of `name`. Received: name={name!r}, data_dir={str(folder)!r}, "
+            f"the folder of {full_name!r}"
+        )
+    return builder
 
 
 def _version_key(version):
@@ -242,7 +260,7 @@ def _as_they_are(records, shape, feature):
                 return None
             store.add(file)
         labels += batch_labels
-    return store.source(), labels
+    return (store.source(), labels) if store else None
 
 
 def _resized(records, shape, fit):
