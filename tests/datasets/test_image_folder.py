@@ -158,8 +158,9 @@ def test_every_known_format_is_read_alike(tmp_path, recwarn):
         _write(
             tmp_path / "train" / "a" / f"{suffix}.{suffix}", pixels, **({"lossless": True} if suffix == "webp" else {})
         )
+    _write(tmp_path / "train" / "a" / "saved_by_a_browser.jfif", pixels, format="JPEG")
     images = image_folder.load("train", tmp_path, image_size=4).images
-    assert len(images) == 5 and not recwarn.list
+    assert len(images) == 6 and not recwarn.list
     assert (images[..., 0].astype(int)[:, :, 0] < 5).all() and (images[..., 0].astype(int)[:, :, 3] > 250).all()
 
 
@@ -174,7 +175,7 @@ def test_files_that_are_not_read_are_counted_aloud(tmp_path, recwarn):
     for subset in ("train", "validation", "trainval"):
         image_folder.load(subset, tmp_path)
     assert _warning(recwarn) == (
-        f"{tmp_path}: 32 files in class folders left out, for being none of .png, .jpg, .jpeg, .gif, .bmp, .webp: "
+        f"{tmp_path}: 32 files in class folders left out, for being none of .png, .jpg, .jpeg, .jfif, .gif, .bmp, .webp: "
         "30 .tiff, 1 .txt, 1 without extension"
     )
 
@@ -456,6 +457,25 @@ def test_a_root_in_the_home_folder(tmp_path, monkeypatch):
 def test_root_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"must be a folder.*Received: root='.*nowhere'"):
         image_folder.load("train", tmp_path / "nowhere")
+
+
+def test_an_empty_root_is_not_the_current_folder(tmp_path, monkeypatch):
+    """As in a config whose root nobody has set."""
+    _write_classes(tmp_path, "abcdef")
+    monkeypatch.chdir(tmp_path)
+    assert image_folder.load("train", ".").num_classes == 2
+    with pytest.raises(ValueError, match="`root` must be a folder with one folder of images per class. Received: root=''"):
+        image_folder.load("train", "")
+
+
+@pytest.mark.parametrize("split_by", ["classes", "images"])
+@pytest.mark.parametrize("inside", ["", "train"], ids=["classes", "subsets"])
+def test_a_folder_around_the_one_that_is_meant_is_no_class(tmp_path, split_by, inside):
+    """As an archive is unpacked: all pictures were one class, or the way out that was named made them one."""
+    _write_classes(tmp_path / "photos" / inside, "abc", num_images=6)
+    with pytest.raises(ValueError, match=r"one folder, photos, with the folders .* in it; root='.*/photos' takes these$"):
+        image_folder.load("train", tmp_path, split_by=split_by)
+    assert image_folder.load("train", tmp_path / "photos", split_by="images").num_classes == 3
 
 
 def test_no_class_folders(tmp_path):

@@ -45,7 +45,7 @@ def test_a_folder_of_ones_own_is_shown_with_what_is_left_out_in_a_line(tmp_path)
         f"{output}: 1 of 1 classes",
         "test: 1 classes, 2 images, 2 of each",
     ]
-    kinds = ".png, .jpg, .jpeg, .gif, .bmp, .webp"
+    kinds = ".png, .jpg, .jpeg, .jfif, .gif, .bmp, .webp"
     lines = [line for line in done.stderr.splitlines() if "warn" in line.lower() and "absl::" not in line]
     assert lines == [
         f"warning: {tmp_path / 'data'}: 3 files in class folders left out, for being none of {kinds}: 3 .tiff"

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from zoo.datasets.subsets import all_called_subsets
 
 # What a file may be called, and what it may hold: no format that runs a program or reads other files.
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp")  # .jfif as browsers save a JPEG
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 FITS = ("stretch", "crop", "pad")
 _OPENING = threading.Lock()  # filters of warnings are one for all threads

@@ -109,7 +109,7 @@ def load(
     if not classes:
         raise ValueError(
             f"The subset {subset!r} of {root} must have a class of at least {MIN_IMAGES} images, "
-            f"{', '.join(EXTENSIONS)}. Received: {_with_counts(readable)}"
+            f"{', '.join(EXTENSIONS)}. Received: {_with_counts(readable) or 'none'}"
         )
     members = tuple(np.array([rows[file] for file in files]) for files in classes.values())
     names = tuple(_text(name) for name in classes)
@@ -120,7 +120,7 @@ def load(
 
 
 def _checked_root(root):
-    if not isinstance(root, (str, os.PathLike)):
+    if not isinstance(root, (str, os.PathLike)) or not os.fspath(root):
         raise ValueError(f"`root` must be a folder with one folder of images per class. Received: root={root!r}")
     root = pathlib.Path(root).expanduser()
     if not root.is_dir() and not (root.is_file() and root.suffix.lower() == ".csv"):
@@ -176,10 +176,10 @@ def _parts_of_folder(root, split, split_seed, by_images):
     if of_subsets:
         folders = _own_subsets(root, of_subsets, by_images)
     elif by_images:
-        files = _scan(root, {"all": _class_folders(root)})
+        files = _scan(root, {"all": _dealt_folders(root)})
         return deal_images(root, {folder.name: of_class for folder, of_class in files.items()}, split, split_seed)
     else:
-        of_classes = {folder.name: folder for folder in _class_folders(root)}
+        of_classes = {folder.name: folder for folder in _dealt_folders(root)}
         dealt = deal(sorted(of_classes), split, split_seed, "split", root, _BY_IMAGES)
         folders = {part: [of_classes[name] for name in names] for part, names in dealt.items()}
     files = _scan(root, folders)
@@ -264,6 +264,19 @@ def _class_folders(folder):
         loose = image_files(folder)
         inside = f"{counted(len(loose), 'image')} directly in it, and no folder" if loose else "no folder in it"
         raise ValueError(f"{folder} must have one folder of images per class. Received: {inside}")
+    return folders
+
+
+def _dealt_folders(root):
+    """The class folders of a folder without those of subsets. Raises ValueError where it holds the one with them, as unpacked
+    archives do: everything would be one class."""
+    folders = _class_folders(root)
+    if len(folders) == 1 and subfolders(folders[0]) and not image_files(folders[0]):
+        inside = listed(folder.name for folder in subfolders(folders[0]))
+        raise ValueError(
+            f"{root} must have one folder of images per class. Received: one folder, {folders[0].name}, with the folders {inside} "
+            f"in it; root={str(folders[0])!r} takes these"
+        )
     return folders
 
 
