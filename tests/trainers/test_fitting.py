@@ -29,6 +29,8 @@ def classes_of(*sizes):
         ((40, 12, 5), (5, 5, 15), (2, 5, 7)),  # the smallest has no query left
         ((40, 3, 2), (5, 5, 15), (2, 2, 1)),  # two classes have three images
         ((2, 2, 1), (5, 5, 15), (2, 1, 1)),
+        ((40, 40, 40), (1, 5, 15), (1, 5, 15)),  # no task: said where all counts are checked, and not of the data
+        ((40, 40, 40), (2, 0, 15), (2, 0, 15)),
     ],
 )
 def test_counts_by_hand(sizes, asked, expected):
@@ -59,6 +61,42 @@ def test_a_subset_without_two_classes_is_named_with_what_helps():
     tasks = {"train": classes_of(9, 9), "validation": classes_of(9, 2), "test": classes_of(9)}
     with pytest.raises(ValueError, match=r"'test' must .*split_by` be 'images', .* Received: 1 class, of 9 images$"):
         fit_counts(config, tasks)
+
+
+def test_one_class_is_not_told_to_be_in_each_subset_where_it_is():
+    protocol = {"way": 5, "shot": 1, "query": 5}
+    config = {"fit_counts": True, "train": protocol, "validation": protocol, "evaluation": {"protocols": {}}}
+    tasks = {"train": classes_of(4).with_image_names("abcd"), "validation": classes_of(9, 2)}
+    with pytest.raises(
+        ValueError, match=r"'train' must have at least 2 classes of 2 images. Received: 1 class, of 4 images$"
+    ):
+        fit_counts(config, tasks)
+
+
+def test_a_protocol_with_fewer_shots_is_called_so_and_stands_once():
+    """Classes of four images: five shots become three. Of two images: both protocols are 1-shot with one query."""
+    one, five = ({"way": 2, "shot": shot, "query": 5, "overrides": {}} for shot in (1, 5))
+    config = {"fit_counts": True, "train": dict(one), "validation": dict(one)}
+    config["evaluation"] = {"protocols": {"1shot": one, "5shot": five}}
+    tasks = {"train": classes_of(9, 9), "validation": classes_of(9, 9), "test": classes_of(4, 4)}
+    fitted = fit_counts(config, tasks)[0]["evaluation"]["protocols"]
+    assert {name: (part["shot"], part["query"]) for name, part in fitted.items()} == {
+        "1shot": (1, 3),
+        "5shot with shot=3": (3, 1),
+    }
+    fitted, line = fit_counts(config, {**tasks, "test": classes_of(2, 2)})
+    assert list(fitted["evaluation"]["protocols"]) == ["1shot"] and line.count("2-way 1-shot with 1 queries") == 2
+
+
+def test_ranges_of_ways_and_shots_are_lowered_too():
+    """As configs of Matching Networks have them; regression has no classes to count."""
+    part = {"way": [2, 5], "shot": [1, 5], "query": 15}
+    config = {"fit_counts": True, "train": part, "validation": dict(part), "evaluation": {"protocols": {}}}
+    fitted, line = fit_counts(config, {"train": classes_of(4, 4, 4), "validation": classes_of(40, 40, 40, 40, 40)})
+    assert fitted["train"] == {"way": [2, 3], "shot": [1, 3], "query": 1} and fitted["validation"] == part
+    assert "train 2 to 3-way 1 to 3-shot with 1 queries per class (not 2 to 5-way" in line
+    with pytest.raises(ValueError, match="`config.fit_counts` must be False for tasks without classes. Received: True"):
+        fit_counts(config, {"train": zoo.datasets.load("sinusoid")})
 
 
 def test_a_batch_has_at_most_the_images_that_are_there():
