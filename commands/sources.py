@@ -57,7 +57,8 @@ def check_preset(name_or_folder):
 
 
 def find_config(name):
-    """The file of a config: a path that is there; or the name of a config that comes with the package, also as configs/NAME.py.
+    """The file of a config: a path that is there; or the name of a config that comes with the package, also as configs/NAME.py, and
+    with its words joined in another way.
 
     Raises:
         ValueError: where there is neither, with the nearest names.
@@ -69,8 +70,10 @@ def find_config(name):
         return path
     packaged = {file.stem: file for file in sorted(CONFIGS.glob("*.py")) if file.stem not in _NO_CONFIGS}
     if path.parent.name in ("", CONFIGS.name) and len(path.parts) <= 2 and path.suffix in ("", ".py"):
-        if path.stem in packaged:
-            return packaged[path.stem]
+        # SimpleShot is one word to its authors, and two in names here.
+        joined = {stem.replace("_", ""): file for stem, file in packaged.items()}
+        if found := packaged.get(path.stem) or joined.get(path.stem.replace("_", "").replace("-", "")):
+            return found
     near = difflib.get_close_matches(path.stem, packaged, n=3, cutoff=0.4) or list(packaged)
     raise ValueError(
         f"`--config` must name a config file, or a config that comes with the package, such as {', '.join(near)}. "

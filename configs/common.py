@@ -110,7 +110,9 @@ def get_mini_imagenet_config():
             "split_seed": config_dict.placeholder(int),
             "fit": config_dict.placeholder(str),
         },
-        "train_options": {"augmentation": {"crop_padding": 8, "flip": True}},
+        "train_options": {
+            "augmentation": {"crop_padding": 8, "flip": True, "color_jitter": config_dict.placeholder(float)}
+        },
     }
     config.model.backbone = "conv4"
     config.model.backbone_options = {"input_shape": (84, 84, 3), "filters": 64}
@@ -198,7 +200,10 @@ def get_image_folder_config():
             "split_by": "classes",
             "split_seed": 0,
         },
-        "train_options": {"augmentation": {"crop_padding": 8, "flip": True, "color_jitter": 0.0}},
+        "train_options": {
+            "augmentation": {"crop_padding": 8, "flip": True, "color_jitter": 0.0},
+            "distortions": config_dict.placeholder(bool),  # for ink on paper
+        },
     }
     config.model.backbone = "keras_application"
     config.model.backbone_options = {

@@ -20,9 +20,16 @@ def to_dict(config):
     Options of the data set that are None are left out, and the paths among them are absolute: a run is evaluated from any folder.
     """
     config = json.loads(config.to_json())
-    options = config["dataset"]["options"].items()
-    config["dataset"]["options"] = {name: _absolute(name, value) for name, value in options if value is not None}
+    dataset = config["dataset"]
+    options, dataset["train_options"] = _given(dataset["options"]), _given(dataset["train_options"])
+    dataset["options"] = {name: _absolute(name, value) for name, value in options.items()}
     return config
+
+
+def _given(options):
+    """Those that are not None, also of the dicts among them."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return {name: _given(value) if isinstance(value, dict) else value for name, value in given.items()}
 
 
 def _absolute(name, value):

@@ -94,6 +94,8 @@ def test_configs_are_found_by_name_from_any_folder(folder, monkeypatch):
         str(packaged),
     ):
         assert sources.find_config(name) == packaged, name
+    for name in ("simpleshot_image_folder", "configs/simpleshot_image_folder.py", "simple-shot-image-folder"):
+        assert sources.find_config(name) == sources.CONFIGS / "simple_shot_image_folder.py", name
     for name in ("other/maml_sinusoid.py", "configs/more/maml_sinusoid.py", "common", "__init__"):
         with pytest.raises(ValueError, match="`--config` must name a config file"):
             sources.find_config(name)

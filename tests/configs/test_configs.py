@@ -92,6 +92,7 @@ def test_configs_of_folders_have_every_option_with_its_default(name):
     augmentation = zoo.datasets.augmentation.Augmentation.from_options(dataset["train_options"]["augmentation"])
     assert dataclasses.asdict(augmentation) == {"crop_padding": 8, "flip": True, "color_jitter": 0.0}
     assert set(dataset["train_options"]["augmentation"]) == set(dataclasses.asdict(augmentation))
+    assert set(dataset["options"]) | set(dataset["train_options"]) == set(known) - {"subset"}
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if "mini_imagenet" in name])
@@ -102,6 +103,12 @@ def test_configs_of_tfds_take_every_option_and_leave_its_default(name):
         "augmentation",
     }
     assert builder.to_dict(config)["dataset"]["options"] == {"name": "mini_imagenet"}
+    of_run = {"augmentation": {"crop_padding": 8, "flip": True}}
+    assert builder.to_dict(config)["dataset"]["train_options"] == of_run
+    config.lock()
+    config.dataset.train_options.augmentation.color_jitter = 0.4  # as a flag does it, where the field is there
+    of_run["augmentation"]["color_jitter"] = 0.4
+    assert builder.to_dict(config)["dataset"]["train_options"] == of_run
 
 
 def test_a_protocol_within_groups_is_drawn_so_and_recorded():

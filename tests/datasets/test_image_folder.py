@@ -464,7 +464,9 @@ def test_an_empty_root_is_not_the_current_folder(tmp_path, monkeypatch):
     _write_classes(tmp_path, "abcdef")
     monkeypatch.chdir(tmp_path)
     assert image_folder.load("train", ".").num_classes == 2
-    with pytest.raises(ValueError, match="`root` must be a folder with one folder of images per class. Received: root=''"):
+    with pytest.raises(
+        ValueError, match="`root` must be a folder with one folder of images per class. Received: root=''"
+    ):
         image_folder.load("train", "")
 
 
@@ -473,7 +475,9 @@ def test_an_empty_root_is_not_the_current_folder(tmp_path, monkeypatch):
 def test_a_folder_around_the_one_that_is_meant_is_no_class(tmp_path, split_by, inside):
     """As an archive is unpacked: all pictures were one class, or the way out that was named made them one."""
     _write_classes(tmp_path / "photos" / inside, "abc", num_images=6)
-    with pytest.raises(ValueError, match=r"one folder, photos, with the folders .* in it; root='.*/photos' takes these$"):
+    with pytest.raises(
+        ValueError, match=r"one folder, photos, with the folders .* in it; root='.*/photos' takes these$"
+    ):
         image_folder.load("train", tmp_path, split_by=split_by)
     assert image_folder.load("train", tmp_path / "photos", split_by="images").num_classes == 3
 
