@@ -510,8 +510,12 @@ def test_too_few_classes_to_split(tmp_path):
 
 def test_subset_without_its_folder(tmp_path):
     _write_classes(tmp_path / "train", ["a"])
-    with pytest.raises(ValueError, match="must have the subset 'test', called test or testing. Received: train"):
-        image_folder.load("test", tmp_path)
+    message = (
+        "must have the subset 'test', called test or testing. Received: train; some of the {} of 'train' may go there$"
+    )
+    for split_by in ("classes", "images"):
+        with pytest.raises(ValueError, match=message.format(split_by)):
+            image_folder.load("test", tmp_path, split_by=split_by)
 
 
 def test_two_validation_folders(tmp_path):

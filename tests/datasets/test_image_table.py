@@ -48,12 +48,12 @@ def test_a_table_without_splits_is_dealt_out_as_a_folder_is(write_table, tmp_pat
 
 
 def test_a_table_may_say_the_splits(write_table):
-    """As spreadsheets write it: a byte order mark, spaces, columns in another order, one file by its whole path."""
+    """As spreadsheets write it: a byte order mark, spaces, columns in another order and case, one file by its whole path."""
     parts = {"cat": "Test", "dog": "train", "owl": "val"}
     lines = [f"{parts[label]}, {file}, {label}" for file, label in ROWS]
     path = write_table("split, file, label", *lines, encoding="utf-8-sig")
     lines[0] = lines[0].replace("pictures", str(path.parent / "pictures"))
-    path = write_table("split, file, label", *lines, encoding="utf-8-sig")
+    path = write_table("Split, FILE, Label", *lines, encoding="utf-8-sig")
     assert load(path, "test") == {"cat": [0, 1]} and load(path, "trainval") == {"dog": [2, 3], "owl": [4, 5]}
 
 

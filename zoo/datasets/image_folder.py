@@ -163,8 +163,10 @@ def _classes_of(root, wanted, split, split_seed, split_by, on_error):
         parts = _parts_of_table(root, split, split_seed, split_by == "images", on_error == "raise")
     for part in wanted:
         if part not in parts:
+            shared = "images" if split_by == "images" else "classes"
+            remedy = "" if part == "train" else f"; some of the {shared} of 'train' may go there"
             raise ValueError(
-                f"{root} must have the subset {part!r}, called {' or '.join(CALLED[part])}. Received: {listed(parts)}"
+                f"{root} must have the subset {part!r}, called {' or '.join(CALLED[part])}. Received: {listed(parts)}{remedy}"
             )
     names = sorted({name for part in wanted for name in parts[part]})
     return {name: sorted(file for part in wanted for file in parts[part].get(name, ())) for name in names}

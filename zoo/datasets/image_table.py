@@ -9,7 +9,7 @@ COLUMNS = ("file", "label", "split")
 
 
 def read_table(path, subset_of, by_images=False, all_there=True):
-    """The classes of a CSV file with the columns file, label and, where it says so, split.
+    """The classes of a CSV file with the columns file, label and, where it says so, split, in any case and order.
 
     Args:
         path: pathlib.Path of the CSV file, UTF-8; files in it are relative to its folder.
@@ -56,7 +56,7 @@ def _rows(path):
     with open(path, newline="", encoding="utf-8-sig") as table:
         reader = csv.DictReader(table, skipinitialspace=True)
         try:
-            columns = [name.strip() for name in reader.fieldnames or ()]
+            columns = [name.strip().lower() for name in reader.fieldnames or ()]
             if not set(COLUMNS[:2]) <= set(columns) <= set(COLUMNS) or len(set(columns)) < len(columns):
                 raise ValueError(
                     f"{path} must have the columns file, label and perhaps split, with commas between. Received: {columns}"
