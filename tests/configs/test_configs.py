@@ -111,6 +111,12 @@ def test_configs_of_tfds_take_every_option_and_leave_its_default(name):
     assert builder.to_dict(config)["dataset"]["train_options"] == of_run
 
 
+def test_every_method_whose_paper_has_mini_imagenet_has_a_config():
+    configs = [importlib.import_module(f"configs.{name}").get_config() for name in CONFIGS if "mini_imagenet" in name]
+    of_omniglot_alone = {"SiameseNetwork", "MANN", "LSTMBaseline"}
+    assert set(zoo.METHODS) - {config.model.method for config in configs} == of_omniglot_alone
+
+
 def test_a_protocol_within_groups_is_drawn_so_and_recorded():
     """A task of two classes of one group: the network of one pixel sees the group alone, and can only guess."""
     images = np.repeat(np.repeat([0, 85, 170, 255], 2), 6).astype(np.uint8).reshape(48, 1, 1, 1)
