@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from zoo.datasets import image_folder, image_store
-from zoo.datasets.image_files import pixels_of
+from zoo.datasets.image_files import files_below, pixels_of
 from zoo.datasets.subsets import SUBSETS
 
 
@@ -221,6 +221,27 @@ def test_an_image_that_links_give_to_two_classes_is_refused(tmp_path, options):
     (tmp_path / "c" / "link.png").symlink_to(tmp_path / "a" / "3.png")
     with pytest.raises(ValueError, match=r"Received: one that is both a/3.png, c/link.png$"):
         image_folder.load("train", tmp_path, **options)
+
+
+def test_an_image_that_links_give_to_a_class_twice_counts_once(tmp_path, recwarn):
+    """With `split_by` "images" it was in training and in the test; else it was its own query."""
+    _write_classes(tmp_path, ["cat", "dog"], num_images=6)
+    for number in range(6):
+        (tmp_path / "cat" / f"link{number}.png").symlink_to(tmp_path / "cat" / f"{number}.png")
+    options = dict(root=tmp_path, split_by="images")
+    parts = [image_folder.load(part, **options).image_names for part in ("train", "validation", "test")]
+    assert sorted(sum(parts, ())) == [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)]
+    names = ", ".join(f"cat/link{number}.png" for number in range(3))
+    assert _warning(recwarn) == f"{tmp_path}: 6 links to images of the same class left out: {names} and 3 more"
+
+
+def test_of_two_ways_to_a_folder_the_first_is_taken(tmp_path):
+    """Whatever the order of the disk: the names of images are recorded, and their order is that of the draws."""
+    for number, link in enumerate("anbocpdq"):  # before and after "m"
+        _write(tmp_path / str(number) / "m" / "x.png")
+        (tmp_path / str(number) / link).symlink_to(tmp_path / str(number) / "m")
+    found = [files_below(tmp_path / str(number))[0] for number in range(8)]
+    assert [path.parent.name for (path,) in found] == list("ambmcmdm")
 
 
 def test_names_that_are_no_utf8_are_escaped_and_can_be_written(tmp_path):

@@ -54,7 +54,8 @@ def files_below(folder):
     images, others, seen = [], [], _around(folder) - {os.path.realpath(folder)}
     for path, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(path)
-        folders[:] = [] if real in seen else [name for name in folders if not _is_hidden(name)]
+        # Sorted: of two ways to a folder, the first is taken, on every machine.
+        folders[:] = [] if real in seen else sorted(name for name in folders if not _is_hidden(name))
         for name in () if real in seen else names:  # a link to a folder that holds it has no end
             if not _is_hidden(name):
                 (images if _is_image(name) else others).append(pathlib.Path(path, name))

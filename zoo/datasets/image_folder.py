@@ -48,7 +48,8 @@ def load(
     given, split.
 
     A class has the images of its folder and of all folders in it, links followed; an image that links give to two classes, or
-    to two subsets, is refused, and a link to a folder that holds it is none of its folders. Hidden files and folders are skipped;
+    to two subsets, is refused, one that they give to a class twice counts once, and a link to a folder that holds it is none of its
+    folders. Hidden files and folders are skipped;
     other files that are not read, images in no class folder, and classes of fewer than two images, which are left out, are
     counted in a warning of one line. Everything is in sorted order, so the same folder gives the same classes everywhere. A
     class more or less deals the others out anew: training keeps the names of its classes, and refuses to go on with others.
@@ -282,13 +283,19 @@ def _dealt_folders(root):
     return folders
 
 
-def _check_each_once(root, images):
-    """Raises ValueError where links give an image to two class folders: a subset would be asked what another has learned."""
-    folder_of = {file: folder for folder, files in sorted(images.items()) for file in files}
+def _each_once(root, images):
+    """Image files by class folder without those that links give to the folder twice: a task, or a subset, would be asked what it has
+    learned. Raises ValueError where links give an image to two class folders."""
+    folder_of, again = {file: folder for folder, files in sorted(images.items()) for file in files}, set()
     for first, other in repeated(folder_of):
         if folder_of[first] != folder_of[other]:
             both = listed(os.path.relpath(path, root) for path in (first, other))
             raise ValueError(f"{root} must have each image in one class folder. Received: one that is both {both}")
+        again.add(other)
+    if again:
+        names = listed(os.path.relpath(path, root) for path in sorted(again))
+        warn_once(f"{root}: {counted(len(again), 'link')} to images of the same class left out: {names}")
+    return {folder: [file for file in files if file not in again] for folder, files in images.items()}
 
 
 def _scan(root, parts):
@@ -308,8 +315,7 @@ def _scan(root, parts):
         warn_once(
             f"{root}: {counted(len(loose), 'image')} in no class folder left out: {listed(path.name for path in loose)}"
         )
-    _check_each_once(root, images)
-    return images
+    return _each_once(root, images)
 
 
 def _read(files, root, read, on_error, store):
