@@ -55,6 +55,13 @@ def test_own_splits_are_kept(own):
     assert parts["train"].image_shape == (8, 8, 3) and not zoo.datasets.is_ink("tfds", {})
 
 
+def test_own_splits_in_other_spellings(tmp_path):
+    """As a folder of train, val and test becomes a data set."""
+    prepare(tmp_path, {"train": ["ant"], "val": ["bee"], "testing": ["cow"]})
+    assert [load(part, tmp_path).names for part in PARTS] == [("ant",), ("bee",), ("cow",)]
+    assert levels(load("trainval", tmp_path)) == {"ant": [0, 1, 2], "bee": [20, 21, 22]}
+
+
 def test_a_data_set_is_found_by_folder_by_version_and_by_variable(own, monkeypatch):
     places = [
         {"data_dir": own / "small_photos", "name": None},

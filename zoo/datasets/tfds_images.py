@@ -12,7 +12,7 @@ from zoo.datasets.image_store import ImageStore, in_parallel
 from zoo.datasets.messages import listed
 from zoo.datasets.options import check_int
 from zoo.datasets.sampler import ImageClasses
-from zoo.datasets.subsets import PARTS, parts_of
+from zoo.datasets.subsets import PARTS, parts_of, subset_called
 
 _BATCH = 1024  # records that are handled at a time
 _INFO = "dataset_info.json"
@@ -42,8 +42,8 @@ def load(
             is the folder of one data set.
         data_dir: folder of data sets, or the folder of one that is prepared, with or without that of its version;
             TFDS_DATA_DIR, or the default of tensorflow_datasets, when None.
-        classes: which classes train, validate and test. None: as the data set's own splits "train", "validation" and "test" have
-            it, whose classes must be disjoint. Else the splits are put together, and the classes are those of a list:
+        classes: which classes train, validate and test. None: as the data set's own splits "train", "validation" (or "val", "valid")
+            and "test" have it, whose classes must be disjoint. Else the splits are put together, and the classes are those of a list:
             "mini_imagenet" (Ravi and Larochelle, 64, 16 and 20), "cifar_fs" (64, 16, 20) and "fc100" (60, 20, 20) of
             "cifar100", "tiered_imagenet" (351, 97, 160) of "imagenet2012" and its small copies, "cub" (100, 50, 50) of
             "caltech_birds2011"; the path of a JSON file, or a dict, {"train": [names], "validation": [names], "test": [names]};
@@ -81,11 +81,12 @@ def load(
         raise ValueError(
             f"{builder.name} must have images of 8 or 16 bits. Received: images of {np.dtype(builder.info.features[image_key].np_dtype).name}"
         )
-    parts = (
-        _own_parts(builder, label_key) if classes is None else classes_by_part(classes, names, split_seed, builder.name)
-    )
+    if classes is None:
+        own = _own_splits(builder)
+        parts, splits = _own_parts(builder, label_key, own), tuple(own[part] for part in wanted)
+    else:
+        parts, splits = classes_by_part(classes, names, split_seed, builder.name), tuple(builder.info.splits)
     chosen = dict(sorted((label, title) for part in wanted for label, title in parts[part].items()))
-    splits = wanted if classes is None else tuple(builder.info.splits)
     shape = (image_size, image_size, channels)
     records = _records(builder, splits, image_key, label_key, tuple(chosen))
     source, labels = _as_they_are(records, shape, builder.info.features[image_key]) or _resized(records, shape, fit)
@@ -190,18 +191,25 @@ def _keys(builder):
     return keys[0][0], keys[1][0]
 
 
-def _own_parts(builder, label_key):
-    """{"train": {label: name}, ...} as the data set's own splits have it."""
-    missing = [part for part in PARTS if part not in builder.info.splits]
+def _own_splits(builder):
+    """{"train": the split of this meaning, "validation": ..., "test": ...}: one that is called "val", say."""
+    own = {part: split for split in reversed(list(builder.info.splits)) if (part := subset_called(split))}
+    missing = [part for part in PARTS if part not in own]
     if missing:
         raise ValueError(
             f"{builder.name} must have the splits {', '.join(PARTS)}, or be split by `classes`. "
             f"Received: {listed(builder.info.splits)}"
         )
+    return own
+
+
+def _own_parts(builder, label_key, own):
+    """{"train": {label: name}, ...} as the data set's own splits have it."""
     names = builder.info.features[label_key].names
+    found = _occurring(str(builder.data_path), label_key, tuple(own.values()))
     part_of = {}
-    for part, labels in _labels_of_splits(builder, label_key).items():
-        for label in labels:
+    for part in PARTS:
+        for label in found[own[part]]:
             if part_of.setdefault(label, part) != part:
                 raise ValueError(
                     f"The splits of {builder.name} must share no class, or be split by `classes`. "
@@ -210,21 +218,17 @@ def _own_parts(builder, label_key):
     return {part: {label: names[label] for label in sorted(part_of) if part_of[label] == part} for part in PARTS}
 
 
-def _labels_of_splits(builder, label_key):
-    """{"train": labels that occur, ...} of the data set's own splits; read once per process."""
-    return _occurring(str(builder.data_path), label_key)
-
-
 @functools.lru_cache(maxsize=16)
-def _occurring(folder, label_key):
+def _occurring(folder, label_key, splits):
+    """{split: labels that occur}; read once per process."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(folder)
     decoders = tfds.decode.PartialDecoding({label_key: True})
     found = {}
-    for part in PARTS:
-        dataset = builder.as_dataset(split=part, decoders=decoders, shuffle_files=False).batch(_BATCH)
-        found[part] = sorted({int(label) for batch in dataset.as_numpy_iterator() for label in batch[label_key]})
+    for split in splits:
+        dataset = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False).batch(_BATCH)
+        found[split] = sorted({int(label) for batch in dataset.as_numpy_iterator() for label in batch[label_key]})
     return found
 
 
