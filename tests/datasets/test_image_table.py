@@ -111,6 +111,14 @@ def test_a_table_may_say_which_images_of_a_class_are_whose(write_table):
     assert load(path, "test", split_by="images") == {"cat": [2, 3]}
 
 
+def test_a_table_may_be_written_on_windows(write_table, tmp_path):
+    """Backslashes are folders, unless a file here is called so."""
+    (tmp_path / "pictures" / "owl1.png").rename(tmp_path / "pictures\\owl1.png")
+    lines = [",".join((file.replace("/", "\\"), label, "train")) for file, label in ROWS]
+    loaded = load(write_table("file,label,split", *lines), "train")
+    assert {name: sorted(levels) for name, levels in loaded.items()} == {"cat": [0, 1], "dog": [2, 3], "owl": [4, 5]}
+
+
 def test_files_that_are_not_there_are_skipped_when_asked_to(write_table):
     path = write_table("file,label,split", *(f"{file},{label},train" for file, label in ROWS), "gone.png,cat,train")
     with pytest.warns(UserWarning, match="1 file that cannot be read left out: gone.png"):

@@ -12,7 +12,7 @@ def read_table(path, subset_of, by_images=False, all_there=True):
     """The classes of a CSV file with the columns file, label and, where it says so, split, in any case and order.
 
     Args:
-        path: pathlib.Path of the CSV file, UTF-8; files in it are relative to its folder.
+        path: pathlib.Path of the CSV file, UTF-8; files in it are relative to its folder, and may be written as on Windows.
         subset_of: function from a word of the column split to the subset that it means, or None.
         by_images: whether the subsets may share classes, with other images.
         all_there: whether files that are not there are refused; else they are among the others.
@@ -26,7 +26,7 @@ def read_table(path, subset_of, by_images=False, all_there=True):
     """
     files, subsets, label_of = {}, {}, {}
     for line, row in _rows(path):
-        file, label = path.parent / row["file"], row["label"]
+        file, label = _file(path.parent, row["file"]), row["label"]
         if file in label_of:
             raise _twice(path, file, file, label_of[file], label)
         label_of[file] = label
@@ -71,6 +71,11 @@ def _rows(path):
                 yield reader.line_num, dict(zip(columns, values))
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{path} must be a CSV file in UTF-8. Received: {error}") from error
+
+
+def _file(folder, name):
+    file = folder / name
+    return folder / name.replace("\\", "/") if "\\" in name and not file.is_file() else file
 
 
 def _twice(path, first, second, *labels):
