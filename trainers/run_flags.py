@@ -1,6 +1,12 @@
 """Flags that several binaries have, in one wording: `_PRECISION = run_flags.define("precision")`."""
 
 from absl import flags
+from ml_collections import config_flags
+
+from commands import launcher, path_flags
+from trainers.config_overrides import parse_flags
+
+_CONTINUES = "the same command continues from the last checkpoint"
 
 flags.disclaim_key_flags()  # they are those of the module that asks for them
 
@@ -21,3 +27,27 @@ def define(name):
     """Defines the flag of that name, and returns its holder."""
     choices, text = _CHOICES[name]
     return flags.DEFINE_enum(name, choices[0], choices, text)
+
+
+def define_run():
+    """Defines `--config`, `--workdir` and `--num_virtual_cpus` of the binaries that train, and returns their holders."""
+    return (
+        config_flags.DEFINE_config_file(
+            "config", None, "Config file or name of a config; its fields are flags: --config.outer.num_steps=100."
+        ),
+        path_flags.define("workdir", "Folder of the run. An interrupted run there is continued."),
+        flags.DEFINE_integer(
+            "num_virtual_cpus", 0, "Split the CPU into so many devices, to try --strategy=mirrored.", lower_bound=0
+        ),
+    )
+
+
+def launch(main):
+    """Starts the `main` of a binary that has the flags of `define_run`, whose runs the same command continues."""
+    launcher.run(
+        main,
+        required=["config", "workdir"],
+        parse=parse_flags,
+        interrupted=f"interrupted: {_CONTINUES}",
+        terminated=f"terminated: {_CONTINUES}",
+    )

@@ -9,20 +9,13 @@ from commands import early  # noqa: F401  Ctrl-C during the other imports says o
 import sys
 
 from absl import flags
-from ml_collections import config_flags
 
-from commands import calling, launcher, path_flags, sources
+from commands import calling, launcher, sources
 from trainers import run_flags
-from trainers.config_overrides import parse_flags, repeating_command
+from trainers.config_overrides import repeating_command
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Config file or name of a config; its fields are flags: --config.outer.num_steps=100."
-)
-_WORKDIR = path_flags.define("workdir", "Folder of the run. An interrupted run there is continued.")
+_CONFIG, _WORKDIR, _VIRTUAL_CPUS = run_flags.define_run()
 _STRATEGY = flags.DEFINE_enum("strategy", "none", ("none", "mirrored", "multi_worker"), "tf.distribute strategy.")
-_VIRTUAL_CPUS = flags.DEFINE_integer(
-    "num_virtual_cpus", 0, "Split the CPU into so many devices, to try --strategy=mirrored."
-)
 _WORKER_TIMEOUT = flags.DEFINE_integer(
     "worker_timeout", 300, "Seconds that a worker of --strategy=multi_worker waits for the others to start.", 1
 )
@@ -51,10 +44,4 @@ def main():
 
 
 if __name__ == "__main__":
-    launcher.run(
-        main,
-        required=["config", "workdir"],
-        parse=parse_flags,
-        interrupted="interrupted: the same command continues from the last checkpoint",
-        terminated="terminated: the same command continues from the last checkpoint",
-    )
+    run_flags.launch(main)
