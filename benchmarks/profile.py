@@ -15,13 +15,20 @@ KINDS = [*_KINDS.values(), OTHER]
 
 def shares_by_kind(function):
     """Share of the kernels' time that each kind of op has in a call of `function`: {kind: share}, for `KINDS`."""
+    durations = collections.Counter(dict.fromkeys(KINDS, 0))
+    for op, duration in durations_by_op(function).items():
+        durations[_kind(op)] += duration
+    total = sum(durations.values())
+    return {kind: duration / total for kind, duration in durations.items()}
+
+
+def durations_by_op(function):
+    """Picoseconds that the kernels of each op, by the name it has once TensorFlow has chosen kernels, take in `function()`."""
     with tempfile.TemporaryDirectory() as folder:
         with tf.profiler.experimental.Profile(folder):
             function()
         (path,) = glob.glob(os.path.join(folder, "**", "*.xplane.pb"), recursive=True)
-        durations = _durations(path)
-    total = sum(durations.values())
-    return {kind: durations[kind] / total for kind in KINDS}
+        return _durations(path)
 
 
 def _durations(path):
@@ -40,7 +47,7 @@ def _durations(path):
                 metadata = plane.event_metadata[event.metadata_id]
                 name = metadata.display_name or metadata.name
                 if "::" not in name and name != "FunctionRun":  # the runtime's own, with kernels inside
-                    durations[_kind(name)] += event.duration_ps
+                    durations[name.rpartition(":")[2]] += event.duration_ps
     return durations
 
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from benchmarks import profile
 from tests.finite_differences import check_gradients
 from zoo.core import inner_optimizers
 
@@ -228,3 +229,24 @@ def test_options_that_an_optimizer_cannot_have_are_refused(method, identifier, m
 
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__]))
+
+
+# ---- speed
+
+
+@pytest.mark.parametrize(
+    "method, statistics, step",
+    [("Reptile", "batch", "train"), ("MAML", "batch", "test"), ("LSTMMetaLearner", "running", "train")],
+)
+def test_gradients_of_max_pools_have_the_kernel_that_knows_their_forward_pass(method, statistics, step):
+    """A third of a step of Reptile on 84x84 images went into the other one, which looks for the maxima again."""
+    backbone = zoo.backbones.conv4((16, 16, 1), filters=4, statistics=statistics)
+    model = getattr(zoo, method)(backbone, way=2)
+    model.compile(optimizer="sgd")
+    x = {"support_x": tf.ones([2, 4, 16, 16, 1]), "query_x": tf.ones([2, 2, 16, 16, 1])}
+    y = tf.tile([[0, 1]], [2, 1])
+    run = tf.function(lambda: getattr(model, f"{step}_step")(({**x, "support_y": tf.tile(y, [1, 2])}, y)))
+    run()
+    ops = profile.durations_by_op(run)
+    assert "MaxPoolGrad" not in ops or "_MklNativeMaxPool" not in ops  # oneDNN is not everywhere
+    assert any("MaxPoolGrad" in op for op in ops)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import arguments, gradients, inner_optimizers
+from zoo.core import arguments, gradients, inner_loop, inner_optimizers
 from zoo.core.batch_norm import weighted_rows
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.random_masks import drawn_at
@@ -146,15 +146,15 @@ class MAML(FastWeightsModel):
 
         def step_forward(step, theta, slots):
             with drawn_at(step):
-                return (step + 1, *self.inner_step(step, theta, slots, x, y, weights, training=unroll))
+                return self.inner_step(step, theta, slots, x, y, weights, training=unroll)
 
-        state = (0, theta, inner_optimizers.start(self._rule, theta))
+        state = (theta, inner_optimizers.start(self._rule, theta))
         if not unroll:
             # The numbers of the unrolled loop, from a graph that does not grow with k.
-            return tf.while_loop(lambda step, *_: step < num_steps, step_forward, state)[1]
-        for _ in range(num_steps):
-            state = step_forward(*state)
-        return state[1]
+            return inner_loop.repeat(num_steps, step_forward, state)[0]
+        for step in range(num_steps):
+            state = step_forward(step, *state)
+        return state[0]
 
     def inner_step(self, step, theta, slots, x, y, weights, training=False):
         """theta - alpha grad L_support(theta), or what the inner optimizer makes of that gradient, for one task.

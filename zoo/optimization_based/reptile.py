@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import arguments, compiling, episode, gradients, inner_optimizers
+from zoo.core import arguments, compiling, episode, gradients, inner_loop, inner_optimizers
 from zoo.core.batch_norm import weighted_rows
 from zoo.core.fast_weights import FastWeightsModel
 from zoo.core.random_masks import drawn_at
@@ -146,7 +146,7 @@ class Reptile(FastWeightsModel):
             slopes = gradients.gradient(tape, loss, phi, self.inner_loss_scale)
             rates = dict.fromkeys(phi, self.inner_learning_rate)
             num_updates = updates_before + tf.cast(step + 1, self.compute_dtype)
-            return (step + 1, *inner_optimizers.descend(self._rule, phi, slopes, slots, rates, step, num_updates))
+            return inner_optimizers.descend(self._rule, phi, slopes, slots, rates, step, num_updates)
 
         updates_before = 0.0 if self._num_updates is None else tf.convert_to_tensor(self._num_updates)
         phi = self.initial_weights()
@@ -154,7 +154,7 @@ class Reptile(FastWeightsModel):
         kept = [name for name in self._moments if name in phi]  # a frozen weight keeps its own
         for name in kept:
             slots[name][_KEPT_SLOT] = tf.convert_to_tensor(self._moments[name])
-        phi, slots = tf.while_loop(lambda step, *_: step < num_steps, inner_step, (0, phi, slots))[1:]
+        phi, slots = inner_loop.repeat(num_steps, inner_step, (phi, slots))
         return phi, {name: slots[name][_KEPT_SLOT] for name in kept}
 
     def _penalty(self, phi):
