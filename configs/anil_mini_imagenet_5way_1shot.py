@@ -14,9 +14,8 @@ from configs import maml_mini_imagenet_5way_1shot
 
 
 def get_config(shot=1):
-    config = maml_mini_imagenet_5way_1shot.get_config(shot)
+    config = maml_mini_imagenet_5way_1shot.get_config(shot, "runs/pretrain_mini_imagenet_32")
     config.model.method = "ANIL"
-    config.model.backbone_weights = "runs/pretrain_mini_imagenet_32"
     config.outer.learning_rate = 1e-3
     config.outer.num_steps = 3000
     return config

@@ -144,12 +144,12 @@ def get_pretraining_mini_imagenet_config():
     return config
 
 
-def get_gradient_mini_imagenet_config(shot):
+def get_gradient_mini_imagenet_config(shot, backbone_weights="runs/pretrain_mini_imagenet_32"):
     """5-way miniImageNet as the papers of gradient adaptation set it: 32 filters, steps of 4 tasks (2 at 5 shots)."""
     config = get_mini_imagenet_config()
     config.train = {"way": 5, "shot": shot, "query": 15, "tasks": 4 if shot == 1 else 2}
     config.model.backbone_options = {"input_shape": (84, 84, 3), "filters": 32, "statistics": "batch"}
-    config.model.backbone_weights = "runs/pretrain_mini_imagenet_32"
+    config.model.backbone_weights = backbone_weights
     config.outer.learning_rate = 5e-4
     config.validation.shot = shot
     config.validation.every = 1000
@@ -171,7 +171,7 @@ def get_relation_mini_imagenet_config(shot):
     config.model.backbone = "relation_encoder"
     config.model.backbone_weights = "runs/pretrain_mini_imagenet_relation"
     config.outer.learning_rate = 1e-3
-    config.outer.num_steps = 8000
+    config.outer.num_steps = 2500
     config.validation.shot = shot
     protocol = {"way": 5, "shot": shot, "query": 15}
     config.evaluation.protocols = {

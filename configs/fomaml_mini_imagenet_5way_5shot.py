@@ -15,5 +15,6 @@ from configs import maml_mini_imagenet_5way_5shot
 def get_config():
     config = maml_mini_imagenet_5way_5shot.get_config()
     config.model.method = "FOMAML"
-    config.outer.num_steps = 12000
+    config.init_from = "fomaml_conv4_mini_imagenet_5way_1shot"
+    config.outer.num_steps = 1000
     return config

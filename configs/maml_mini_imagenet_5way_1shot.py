@@ -13,8 +13,8 @@ To reach: 46.0 % over 600 episodes, within two points with each query asked alon
 from configs import common
 
 
-def get_config(shot=1):
-    config = common.get_gradient_mini_imagenet_config(shot)
+def get_config(shot=1, backbone_weights="runs/anil_mini_imagenet_5way_1shot"):
+    config = common.get_gradient_mini_imagenet_config(shot, backbone_weights)
     config.model.method = "MAML"
     config.model.options = {
         "way": 5,
@@ -23,6 +23,5 @@ def get_config(shot=1):
         "inner_learning_rate": 0.01,
         "query_statistics": "support",
     }
-    config.model.backbone_weights = "runs/anil_mini_imagenet_5way_1shot"
     config.outer.num_steps = 3000
     return config

@@ -13,7 +13,7 @@ from configs import maml_mini_imagenet_5way_1shot
 
 
 def get_config():
-    config = maml_mini_imagenet_5way_1shot.get_config(shot=5)
-    config.model.backbone_weights = "runs/pretrain_mini_imagenet_32"
-    config.outer.num_steps = 10000
+    config = maml_mini_imagenet_5way_1shot.get_config(shot=5, backbone_weights=None)
+    config.init_from = "maml_conv4_mini_imagenet_5way_1shot"
+    config.outer.num_steps = 500
     return config

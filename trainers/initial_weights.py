@@ -20,8 +20,8 @@ def load_initial_weights(model, config):
 
     `config.model.backbone_weights` is for the backbone: a `.weights.h5` file of one, a folder that has it as
     backbone.weights.h5, or a preset or workdir whose backbone has the same layers. `config.init_from` is for all of the model:
-    a preset or a workdir. Where that is of another method, or its other weights have other shapes (another way, say), the
-    backbone's are taken alone. A backbone whose BatchNorm has no averages leaves those of the file out.
+    a preset or a workdir, of another method too (MAML from ANIL, say). Where its other weights have other shapes (another way, say)
+    or are not there, the backbone's are taken alone. A backbone whose BatchNorm has no averages leaves those of the file out.
 
     Args:
         model: the model of the config, a `zoo.FewShotModel`.
@@ -68,16 +68,15 @@ def _start_model(name, model, source):
             f"`{name}` must name a preset or workdir with {WEIGHTS_FILE}. Received: {source!r}, without one"
         )
     method, own = method_name(folder), type(model).__name__
-    problem = f"a {method} in place of a {own}"
-    if method == own:
-        with _opened(name, path) as file:
-            matched, problem = _matching(model, file)
-            if not problem:
-                _assign(matched)
-                return f"all weights are those of {source}{_unlike(folder, model.backbone)}"
+    source_words = str(source) if method == own else f"{source} ({method})"
+    with _opened(name, path) as file:
+        matched, problem = _matching(model, file)
+        if not problem:
+            _assign(matched)
+            return f"all weights are those of {source_words}{_unlike(folder, model.backbone)}"
     load_backbone(model.backbone, source, name)
     unlike = _unlike(folder, model.backbone)
-    return f"the backbone's weights are those of {source}, the others start anew: {problem} there{unlike}"
+    return f"the backbone's weights are those of {source_words}, the others start anew: {problem} there{unlike}"
 
 
 def _unlike(folder, backbone):
