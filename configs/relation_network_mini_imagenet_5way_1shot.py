@@ -4,11 +4,12 @@ Paper: Sung, Yang, Zhang, Xiang, Torr, Hospedales, CVPR 2018, https://arxiv.org/
   episodes, batch statistics, kept by accuracy on the test classes).
 Differs from the paper: the encoder starts from a classifier of the training classes,
   configs/pretrain_mini_imagenet_relation.py; cross-entropy over the classes and not squared errors; the mean over the images of
-  a class, not the sum; running averages answer, and batch statistics in a row of their own; cropped and flipped pictures.
-Cost: under two hours on 2 fast CPU cores, after the pretraining.
+  a class, not the sum; running averages answer, and batch statistics in a row of their own; cropped and flipped pictures;
+  2,500 steps of 2 tasks, from 1e-3 to 0 along a cosine.
+Cost: half an hour on 2 CPU cores, after the pretraining.
 Command: python -m trainers.train --config=configs/relation_network_mini_imagenet_5way_1shot.py
-  --workdir=runs/relation_network_mini_imagenet_5way_1shot
-To reach: 49.0 % over 600 episodes, within two points with each query answered alone.
+  --workdir=runs/relation_network_mini_imagenet_5way_1shot --precision=mixed_bfloat16
+To reach: 49.0 % over 600 episodes, within two points with each query answered alone. Reached: 47.7 (the card).
 """
 
 from configs import common

@@ -133,7 +133,9 @@ def test_a_model_starts_from_a_run_of_its_method(tmp_path):
     assert_same(other, saved)
     more = zoo.MetaSGD(zoo.backbones.conv4((16, 16, 1), 4, statistics="batch"), way=3)
     line = start(more, init_from=str(folder))
-    assert line.startswith(f"the backbone's weights are those of {folder} (MAML), the others start anew: no weights for layer")
+    assert line.startswith(
+        f"the backbone's weights are those of {folder} (MAML), the others start anew: no weights for layer"
+    )
     assert_same(more.backbone, saved.backbone)
     assert_same(other.backbone, saved.backbone)
 
