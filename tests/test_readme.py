@@ -73,17 +73,24 @@ def test_every_document_is_linked():
     assert reached >= set(DOCUMENTS)
 
 
+def defining_flags(module):
+    """The code in which a binary defines its flags."""
+    source = pathlib.Path(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+    shared = pathlib.Path("trainers/run_flags.py").read_text(encoding="utf-8").partition("def define_run")[2]
+    return source + shared if "run_flags.define_run()" in source else source
+
+
 def test_documented_modules_and_flags_exist():
     """Every `python -m` line of the documents names a binary that is there, and flags that it defines."""
     packages = "trainers|publishing|studies|export|benchmarks"
     for path in DOCUMENTS:
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
         for module, arguments in re.findall(rf"python -m ((?:{packages})\.\w+)([^\n`]*)", text):
-            source = pathlib.Path(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+            source = defining_flags(module)
             for flag in re.findall(r"--(\w+)", arguments):
                 assert f'"{flag}"' in source, (path, module, flag)
         for command, arguments in re.findall(r"^\s*metazoa (\w+)([^\n`]*)", text, re.MULTILINE):
-            source = pathlib.Path(*calling.MODULES[command].split(".")).with_suffix(".py").read_text(encoding="utf-8")
+            source = defining_flags(calling.MODULES[command])
             for flag in re.findall(r"--(\w+)", arguments):
                 assert f'"{flag}"' in source, (path, command, flag)
 
