@@ -104,6 +104,56 @@ def test_without_steps_the_answers_are_the_networks(method, build):
         assert after.shape[1:] == before.shape and (method == "ANIL" or np.abs(after - before).max() > 0)
 
 
+def blocks():
+    """Each learns its input shape when the outer network calls it, and Keras begins the paths of its weights with both."""
+    block = [
+        keras.Sequential([layers.Dense(4, name=f"part_{i}"), zoo.BatchNorm("batch", name=f"norm_{i}")]) for i in (1, 2)
+    ]
+    return keras.Sequential([keras.Input((SIZE,)), *block], name="outer")
+
+
+def without_its_top():
+    whole = keras.Sequential([keras.Input((SIZE,)), layers.Dense(4, name="part_1"), layers.Dense(9)], name="whole")
+    return keras.Model(whole.inputs, whole.layers[0].output)
+
+
+@keras.saving.register_keras_serializable("tests")
+class OfLayers(layers.Layer):
+    """A layer of one's own that makes others, which Keras numbers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.parts = keras.Sequential([layers.Dense(2), layers.Dense(3)])
+
+    def build(self, shape):
+        self.parts.build(shape)
+
+    def call(self, x):
+        return self.parts(x)
+
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], 3)
+
+
+def of_layers_in_layers():
+    rows = layers.TimeDistributed(OfLayers(name="own"), name="part_1")
+    return keras.Sequential([keras.Input((SIZE,)), layers.Reshape((2, SIZE // 2)), rows, layers.Flatten()])
+
+
+@pytest.mark.parametrize("build", [blocks, without_its_top, of_layers_in_layers])
+def test_a_copy_takes_the_task_state_of_its_model(build):
+    """As `from_preset` and `keras.saving.load_model` make one: a state that was kept must fit after a restart."""
+    x, _ = problem()
+    model = learner("MAML", build())
+    again = type(model).from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    state = model.adapt(x["support_x"], x["support_y"])
+    first = "part_1/own/sequential/dense" if build is of_layers_in_layers else "part_1"
+    assert {f"{first}/kernel", f"{first}/bias", "head/kernel"} < set(state)
+    assert set(again.state_signature()) == set(state) and ("norm_2/support_mean" in state) == (build is blocks)
+    np.testing.assert_array_equal(again.predict_with(state, x["query_x"]), model.predict_with(state, x["query_x"]))
+
+
 @pytest.mark.parametrize("method", ["MAML", "MetaSGD", "ANIL"])
 def test_two_branches_have_the_right_outer_gradient(method):
     keras.config.set_dtype_policy("float64")

@@ -13,7 +13,7 @@ from zoo.core.random_masks import SeedStates, drawn_at
 from zoo.core.replace_normalization import keras_normalizations
 from zoo.core.row_order import class_balanced_order
 from zoo.core.taskwise import TaskwiseModel, usable_support
-from zoo.core.unique_names import VariableNames, unique_names
+from zoo.core.unique_names import VariableNames, lasting_paths, unique_names
 
 # Entries of a task state that are no variables.
 _RECORDS = ("class_counts", "support_x", "support_usable")
@@ -59,7 +59,7 @@ class FastWeightsModel(TaskwiseModel):
             inputs, head(*features if isinstance(features, list) else [features]), name="network"
         )
         batch_convolutions(self.network)
-        self.name_of = VariableNames(self.network.variables, taken=_RECORDS)
+        self.name_of = VariableNames(self.network, taken=_RECORDS)
         self._seeds = SeedStates(self.network)
         self._check_layers()
         handled = [v for layer in self._norm_layers() for v in layer.variables]
@@ -105,7 +105,8 @@ class FastWeightsModel(TaskwiseModel):
     def _statistics_names(self):
         """(layer, names of its mean and variance in the task state) of every BatchNorm that has no averages."""
         layers = [layer for layer in self._norm_layers() if layer.statistics == "batch"]
-        paths = unique_names([layer.path for layer in layers])
+        known = lasting_paths(self.network)
+        paths = unique_names([known.get(id(layer), layer.path) for layer in layers])
         return [
             (layer, [f"{path}/support_{name}" for name in ("mean", "variance")]) for layer, path in zip(layers, paths)
         ]
@@ -145,7 +146,7 @@ class FastWeightsModel(TaskwiseModel):
         return [variable for variable in part.variables if id(variable) in weights]
 
     def initial_weights(self):
-        """theta_0: the meta-learned start, by the name of each variable: its path, unless another one has the same."""
+        """theta_0: the meta-learned start, by the name of each variable, see `VariableNames`."""
         self._check_layers()  # one may have become trainable
         return {self.name_of(variable): tf.convert_to_tensor(variable) for variable in self.fast_variables()}
 

@@ -1,4 +1,6 @@
-"""Names that no two variables share."""
+"""Names that no two variables share, and that a copy of their network has too."""
+
+import keras
 
 
 def unique_names(names, taken=()):
@@ -20,21 +22,57 @@ def unique_names(names, taken=()):
     return unique
 
 
+def lasting_paths(network):
+    """{id of a layer or variable of a network: its path}, from the layer that a functional or Sequential model holds.
+
+    Keras' own path begins with what was being built when the layer was: a Sequential that learned its input shape when another model
+    called it, a wrapper. In a copy, whose layers have the shape from its config, it may not; and the layers that a layer makes for
+    itself have other numbers there.
+    """
+    found = {}
+
+    def visit(layer, path):
+        found[id(layer)] = path
+        for variable in (*layer._trainable_variables, *layer._non_trainable_variables):
+            found.setdefault(id(variable), f"{path}/{variable.name}")
+        for part in layer._layers:
+            if id(part) not in found:
+                visit(part, f"{path}/{_without_number(part)}")
+
+    def visit_model(model):
+        for layer in model.layers:
+            if isinstance(layer, keras.Model):
+                visit_model(layer)
+            elif id(layer) not in found:
+                visit(layer, layer.name)
+
+    visit_model(network)
+    return found
+
+
+def _without_number(layer):
+    """The name of a layer; where Keras gave it, after the layer's class, without its number."""
+    start, _, number = layer.name.rpartition("_")
+    of_class = start.replace("_", "") == type(layer).__name__.lower()
+    return start if of_class and number.isdecimal() else layer.name
+
+
 class VariableNames:
-    """The name of each variable: its path, unless another one has the same.
+    """The name of each variable: its path, see `lasting_paths`, unless another one has the same.
 
     Args:
-        variables: list of Keras variables.
-        taken: names that none of them may have.
+        network: keras.Model.
+        taken: names that no variable may have.
 
     Raises:
         ValueError: when called with another variable.
     """
 
-    def __init__(self, variables, taken=()):
-        names = unique_names([variable.path for variable in variables], taken)
-        self._variables = list(variables)  # or another one might come to have the id of one that is no more
-        self._names = {id(variable): name for variable, name in zip(variables, names)}
+    def __init__(self, network, taken=()):
+        paths = lasting_paths(network)
+        names = unique_names([paths.get(id(variable), variable.path) for variable in network.variables], taken)
+        self._variables = network.variables  # or another one might come to have the id of one that is no more
+        self._names = {id(variable): name for variable, name in zip(self._variables, names)}
 
     def __call__(self, variable):
         if id(variable) not in self._names:
