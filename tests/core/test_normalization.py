@@ -177,6 +177,22 @@ def test_a_large_pretrained_network_answers_as_before():
     np.testing.assert_allclose(copy(x), answers, rtol=1e-4, atol=1e-4 * answers.std())
 
 
+def test_a_compiled_network_keeps_its_training_to_itself():
+    """By a loss of one's own, which Keras would look for by its name."""
+    network = single(KERAS_LAYERS["batch"]())
+    network.compile("adam", lambda y, outputs: outputs - y)
+    outer = keras.Sequential([keras.Input(SHAPE, dtype="float64"), network])
+    for model in (network, outer):
+        copy = zoo.replace_normalization(model, "running")
+        assert not any(getattr(layer, "compiled", False) for layer in copy._flatten_layers())
+    assert network.compiled and network.optimizer is not None
+
+
+class DoubledModel(keras.Sequential):
+    def call(self, x, training=False):
+        return 2 * super().call(x, training)
+
+
 class Doubled(layers.BatchNormalization):
     def call(self, x, training=False):
         return 2 * super().call(x, training)
@@ -194,6 +210,10 @@ def hidden():
         (lambda: single(layers.BatchNormalization(renorm=True)), "have no `renorm`. Received: layer batch_norm"),
         (lambda: single(layers.LayerNormalization(gamma_regularizer="l2")), "have no `gamma_regularizer`. Received:"),
         (lambda: single(Doubled()), "A subclass of Keras' .* cannot be replaced. Received: layer .* of class Doubled$"),
+        (
+            lambda: single(DoubledModel([keras.Input(SHAPE, dtype="float64"), KERAS_LAYERS["batch"]()], name="own")),
+            "has a `call` of its own cannot be copied: .* Received: own of class DoubledModel$",
+        ),
         (lambda: single(hidden()), "inside of another layer cannot be replaced. Received: .*hidden"),
         (
             lambda: keras.Sequential([layers.BatchNormalization()]),

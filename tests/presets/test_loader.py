@@ -1,6 +1,8 @@
 import json
 import sys
 
+import h5py
+import keras
 import numpy as np
 import pytest
 
@@ -52,6 +54,28 @@ def test_the_optimizer_is_not_saved(folder):
     writer.save_preset_weights(model, folder)
     assert (folder / "model.weights.h5").stat().st_size == size
     assert not zoo.from_preset(folder).compiled
+
+
+def own_loss(y, outputs):
+    return keras.ops.mean(keras.ops.square(y - outputs))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_how_a_backbone_was_compiled_is_no_part_of_a_model(tmp_path, nested):
+    """A network that was trained before, by a loss of one's own: its copies need neither the loss nor the optimizer."""
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    network.compile("adam", own_loss)
+    network.train_on_batch(np.ones((2, 4)), np.zeros((2, 3)))
+    backbone = keras.Sequential([keras.Input((4,)), network, keras.layers.ReLU()]) if nested else network
+    model = zoo.PrototypicalNetwork(backbone)
+    model.save_preset(tmp_path / "mine")
+    again = zoo.from_preset(tmp_path / "mine", way=2)
+    np.testing.assert_array_equal(again.backbone(np.eye(4)), backbone(np.eye(4)))
+    assert not any(getattr(layer, "compiled", False) for layer in again._flatten_layers()) and network.compiled
+    with h5py.File(tmp_path / "mine" / "model.weights.h5") as file:
+        names = []
+        file.visit(names.append)
+    assert names and not any("optimizer" in name for name in names)
 
 
 def test_overrides_change_the_model_and_not_the_weights(folder):

@@ -93,6 +93,18 @@ def refuse_added_losses(backbone):
         )
 
 
+def not_compiled(serialized):
+    """A serialized network without how it, and the models inside of it, were compiled: that was for a training of their own.
+
+    A copy would make an optimizer, and a preset keep its state; and their loss may be a function, which no preset may name.
+    """
+    if isinstance(serialized, list):
+        return [not_compiled(value) for value in serialized]
+    if not isinstance(serialized, dict):
+        return serialized
+    return {key: not_compiled(value) for key, value in serialized.items() if key != "compile_config"}
+
+
 def regularized(variables):
     """Those of the Keras variables that have a regularizer."""
     return [variable for variable in variables if getattr(variable, "regularizer", None) is not None]

@@ -383,7 +383,8 @@ class FewShotModel(keras.Model):
         raise NotImplementedError("`add_loss` would be ignored: put the term into `task_objective`, in a subclass.")
 
     def get_config(self):
-        config = {"name": self.name, "backbone": keras.saving.serialize_keras_object(self.backbone), "way": self.way}
+        backbone = compiling.not_compiled(keras.saving.serialize_keras_object(self.backbone))
+        config = {"name": self.name, "backbone": backbone, "way": self.way}
         if self.target_size is not None:
             config["target_size"] = self.target_size
         # How it takes pictures is a part of the model: `learn` of a copy, of `save` say, must not read them otherwise.

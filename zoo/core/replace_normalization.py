@@ -1,5 +1,7 @@
 """Keras' normalization layers in a network, and the zoo's in their place."""
 
+import contextlib
+
 import keras
 
 from zoo.core.batch_norm import STATISTICS, BatchNorm
@@ -44,7 +46,7 @@ def replace_normalization(backbone, statistics):
         keras.Model of other layers: training it leaves `backbone` as it is.
 
     Raises:
-        ValueError: for unknown `statistics`; a model that is subclassed or not built; a layer with an option that the zoo's
+        ValueError: for unknown `statistics`; a model that is subclassed, whose class has its own `call`, or that is not built; a layer with an option that the zoo's
             does not have (an axis that is not the last one, a regularizer, a constraint, renorm, synchronized); a subclass of
             Keras' normalization layers; a normalization layer inside of another layer, where it cannot be replaced.
 
@@ -56,11 +58,11 @@ def replace_normalization(backbone, statistics):
     """
     if statistics not in STATISTICS:
         raise ValueError(f"`statistics` must be one of {STATISTICS}. Received: statistics={statistics!r}")
-    known = isinstance(backbone, keras.Sequential) or hasattr(backbone, "operations")  # those of a functional model
-    if not known or not backbone.built:
+    if not _is_of_layers(backbone) or not backbone.built:
         raise ValueError(
             f"`backbone` must be a functional or Sequential keras.Model that is built. Received: {backbone!r}"
         )
+    _refuse_own_calls(backbone)
     pairs = []
 
     def copied(layer):
@@ -70,7 +72,8 @@ def replace_normalization(backbone, statistics):
         return new
 
     options = {} if isinstance(backbone, keras.Sequential) else {"call_function": _call_without_mask}
-    copy = keras.models.clone_model(backbone, clone_function=copied, recursive=True, **options)
+    with _not_compiled(backbone):
+        copy = keras.models.clone_model(backbone, clone_function=copied, recursive=True, **options)
     for hidden in keras_normalizations(copy):
         raise ValueError(f"A normalization layer inside of another layer cannot be replaced. Received: {hidden.path}")
     for layer, new in pairs:
@@ -78,6 +81,36 @@ def replace_normalization(backbone, statistics):
     if not backbone.trainable:
         copy.trainable = False
     return copy
+
+
+def _is_of_layers(model):
+    """Whether a layer is a functional or Sequential model, which Keras copies layer by layer."""
+    return isinstance(model, keras.Sequential) or hasattr(model, "operations")
+
+
+def _refuse_own_calls(backbone):
+    """Raises ValueError for a functional or Sequential model whose class has a `call` of its own, which the copy would not have."""
+    for model in backbone._flatten_layers():
+        if _is_of_layers(model):
+            cls = next(cls for cls in type(model).__mro__ if "call" in vars(cls))
+            if not cls.__module__.startswith("keras."):
+                raise ValueError(
+                    "A model whose class has a `call` of its own cannot be copied: its code is not known. "
+                    f"Received: {model.name} of class {type(model).__name__}"
+                )
+
+
+@contextlib.contextmanager
+def _not_compiled(backbone):
+    """Context in which a network looks as if never compiled: Keras gives its clones an optimizer, and looks for their loss by name."""
+    compiled = [layer for layer in backbone._flatten_layers() if getattr(layer, "compiled", False)]
+    for model in compiled:
+        model.compiled = False
+    try:
+        yield
+    finally:
+        for model in compiled:
+            model.compiled = True
 
 
 def _replaced(layer, statistics):
