@@ -7,6 +7,7 @@ image files in lists [T][rows]; labels are int64 [T, S], -1 for rows to ignore.
 import base64
 import json
 import math
+import os
 import pathlib
 import ssl
 import urllib.parse
@@ -146,8 +147,9 @@ class LocalClient(Client):
         import tensorflow as tf  # the other two clients do not need it
 
         self._tf = tf
+        saved_model = os.path.expanduser(saved_model)
         try:
-            self._loaded = tf.saved_model.load(str(saved_model))
+            self._loaded = tf.saved_model.load(saved_model)
         except (OSError, ValueError) as error:
             raise ServingError(f"Expected the version folder of an export. Received: {saved_model}: {error}") from error
         sidecar = pathlib.Path(saved_model, SIDECAR_FILE)

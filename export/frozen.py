@@ -1,6 +1,7 @@
 """A model that has adapted, as an ordinary image classifier: no support set in the request."""
 
 import json
+import os
 import pathlib
 import re
 
@@ -61,10 +62,11 @@ def freeze(
     """
     check_freezable(model, allow_transductive)
     images, labels = _checked_support(model, support_images, support_labels, class_names)
+    output_dir = pathlib.Path(os.path.expanduser(output_dir))
     version = choose_version(output_dir, version)
     frozen = _FrozenModel(model, model.adapt(images, labels), class_names, invert, max_image_pixels)
     check_graph(frozen.signatures)
-    name = pathlib.Path(output_dir).resolve().name
+    name = output_dir.resolve().name
     with new_version(output_dir, version) as folder:
         tf.saved_model.save(frozen.module, str(folder), signatures=frozen.signatures)
         if "classify" in frozen.signatures:
@@ -86,7 +88,7 @@ def freeze(
         write_warmup(folder, name, warmup, requests.get("inputs", [])[:1])
         batch_size = batch_size_of(True, frozen.limits, {SUPPORT_ROWS: 1, QUERY_ROWS: 1})
         write_server_samples(output_dir, name, batch_size, folder)
-    return pathlib.Path(output_dir) / str(version)
+    return output_dir / str(version)
 
 
 def _checked_support(model, images, labels, class_names):

@@ -6,6 +6,7 @@ they are refused.
 """
 
 import json
+import os
 import pathlib
 import re
 import time
@@ -56,6 +57,7 @@ def export_litert(model, output_dir, support_rows, query_rows, version=None, met
             f"Expected a classification model with a fixed `way`. Received: way={model.way}, target_size={model.target_size}"
         )
     check_inductive(model, allow_transductive)
+    output_dir = pathlib.Path(os.path.expanduser(output_dir))
     version = choose_version(output_dir, version)
     requests = _requests(model, support_rows, query_rows)
     content = _convert(model, _function(model, requests[0]))
@@ -74,7 +76,7 @@ def export_litert(model, output_dir, support_rows, query_rows, version=None, met
     with new_version(output_dir, version) as folder:
         (folder / MODEL_FILE).write_bytes(content)
         (folder / SIDECAR_FILE).write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
-    return pathlib.Path(output_dir) / str(version), len(content), milliseconds
+    return output_dir / str(version), len(content), milliseconds
 
 
 def answer(interpreter, inputs):

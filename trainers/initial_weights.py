@@ -87,7 +87,7 @@ def _unlike(folder, backbone):
 
 def _backbone_file(name, source):
     """(file, where in it the backbone is)."""
-    path = pathlib.Path(source)
+    path = pathlib.Path(os.path.expanduser(source))
     if path.is_file():
         with _opened(name, path) as file:
             return path, _OF_A_MODEL if _OF_A_MODEL in file else ""

@@ -142,15 +142,16 @@ def test_grey_images_are_three_times_the_same():
     assert not any(isinstance(layer, keras.layers.Resizing) for layer in grey.layers)
 
 
-def test_weights_come_from_a_file(backbone, tmp_path):
+def test_weights_come_from_a_file(backbone, tmp_path, monkeypatch):
     original = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35)
     original.set_weights(backbone.layers[-1].get_weights())
     original.save_weights(tmp_path / "mobilenet.weights.h5")
+    monkeypatch.setenv("HOME", str(tmp_path))
     again = zoo.backbones.build(
         "keras_application",
         name="MobileNetV2",
         input_shape=SHAPE,
-        weights=str(tmp_path / "mobilenet.weights.h5"),
+        weights="~/mobilenet.weights.h5",
         **SMALL,
     )
     for found, expected in zip(again.get_weights(), backbone.get_weights(), strict=True):

@@ -245,6 +245,21 @@ def test_a_version_that_no_server_can_read_is_refused(tmp_path):
         versions.choose_version(tmp_path)
 
 
+def test_the_home_folder_is_found(tmp_path, monkeypatch):
+    """`export_saved_model(model, "~/served")` wrote into a folder called ~, which nobody should have to remove."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "served" / "1").mkdir(parents=True)
+    model, (x, _) = descriptors.build("prototypical_network"), episode(num_tasks=1)
+    message = f"that {tmp_path}/served does not hold yet. Received: 1"
+    with pytest.raises(ValueError, match=message):
+        saved_model.export(model, "~/served", 1)
+    with pytest.raises(ValueError, match=message):
+        frozen.freeze(model, x["support_x"][0], x["support_y"][0], list("abc"), "~/served", 1)
+    with pytest.raises(client.ServingError, match=f"Received: {tmp_path}/served/1: "):
+        client.LocalClient("~/served/1")
+
+
 def data_parallel(mirrored):
     """A MAML that was built, and trained for a step, on two replicas."""
     with mirrored.scope():

@@ -78,6 +78,13 @@ def test_how_a_backbone_was_compiled_is_no_part_of_a_model(tmp_path, nested):
     assert names and not any("optimizer" in name for name in names)
 
 
+def test_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    descriptors.build("prototypical_network").save_preset("~/mine")
+    assert loader.preset_folder("~/mine") == tmp_path / "mine"
+    assert loader.method_name("~/mine") == "PrototypicalNetwork"
+
+
 def test_overrides_change_the_model_and_not_the_weights(folder):
     model, changed = zoo.from_preset(folder), zoo.from_preset(folder, num_inner_steps_test=7)
     assert (model.num_inner_steps_test, changed.num_inner_steps_test) == (2, 7)

@@ -42,7 +42,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("source", ["file", "folder", "run", "weights of a run"])
-def test_a_backbone_starts_from_a_file_a_folder_or_a_run(source, tmp_path):
+def test_a_backbone_starts_from_a_file_a_folder_or_a_run(source, tmp_path, monkeypatch):
     saved = conv4()
     if "run" in source:
         save_run(zoo.MatchingNetwork(saved), tmp_path)
@@ -50,9 +50,11 @@ def test_a_backbone_starts_from_a_file_a_folder_or_a_run(source, tmp_path):
     else:
         saved.save_weights(tmp_path / "backbone.weights.h5")
         path = tmp_path / "backbone.weights.h5" if source == "file" else tmp_path
-    model = zoo.PrototypicalNetwork(zoo.backbones.conv4((16, 16, 1), 4))
-    assert start(model, backbone_weights=path) == f"the backbone's weights are those of {path}"
-    assert_same(model.backbone, saved)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    for named in (path, f"~/{path.relative_to(tmp_path.parent)}"):
+        model = zoo.PrototypicalNetwork(zoo.backbones.conv4((16, 16, 1), 4))
+        assert start(model, backbone_weights=named) == f"the backbone's weights are those of {named}"
+        assert_same(model.backbone, saved)
 
 
 def test_a_source_that_saw_colours_through_other_layers_is_said(tmp_path):

@@ -126,8 +126,9 @@ def _built(name, input_shape, weights, pooling, options):
     if unknown:
         raise ValueError(f"`options` of {name} must be among {known}. Received: {unknown}")
     weights = None if str(weights).lower() == "none" else weights
+    weights = os.path.expanduser(weights) if isinstance(weights, (str, os.PathLike)) else weights
     named = weights is None or weights == "imagenet"
-    if not named and not (isinstance(weights, (str, os.PathLike)) and pathlib.Path(weights).is_file()):
+    if not named and not (isinstance(weights, str) and pathlib.Path(weights).is_file()):
         raise ValueError(f"`weights` must be None, 'imagenet' or a file that is there. Received: weights={weights!r}")
     build = lambda weights: _network(name)(  # noqa: E731
         include_top=False, weights=weights, input_shape=input_shape, pooling=pooling, **options

@@ -14,6 +14,7 @@ import difflib
 import inspect
 import json
 import math
+import os
 import pathlib
 import threading
 
@@ -41,7 +42,7 @@ def list_presets():
 
 def preset_folder(name_or_folder):
     """The folder of a preset's name, or the folder itself. Raises ValueError where there is neither."""
-    for folder in (_PRESETS / str(name_or_folder), pathlib.Path(name_or_folder)):
+    for folder in (_PRESETS / str(name_or_folder), pathlib.Path(os.path.expanduser(name_or_folder))):
         if (folder / CONFIG_FILE).is_file():
             return folder
     near = difflib.get_close_matches(str(name_or_folder), list_presets())
