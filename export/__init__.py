@@ -28,18 +28,19 @@ def export_saved_model(model, output_dir, **options):
     return saved_model.export(served, output_dir, **{"invert": bool(model.ink), **options})
 
 
-def export_classifier(classifier, output_dir, version=None):
+def export_classifier(classifier, output_dir, version=None, **options):
     """Writes what `model.learn` returned as an ordinary image classifier, which needs no examples: `<output_dir>/<version>/`.
 
     Args:
         classifier: a `zoo.picture_classifier.PictureClassifier`.
         output_dir, version: as in `export_saved_model`.
+        **options: `allow_transductive` and `max_image_pixels` of `export.frozen.freeze`.
 
     Returns:
         The version folder, a pathlib.Path.
 
     Raises:
-        ValueError: where the version exists, or the folder cannot be written.
+        ValueError: where the version exists, the folder cannot be written, or the model is transductive and that is not allowed.
         export.verification.ExportError: where the reloaded answers differ.
     """
     from export.frozen import freeze
@@ -53,4 +54,5 @@ def export_classifier(classifier, output_dir, version=None):
         output_dir,
         version,
         classifier.invert,
+        **options,
     )

@@ -273,6 +273,17 @@ def test_copies_by_keras_take_pictures_as_the_model_does(tmp_path):
         assert again.ink is True and again.image_fit == "pad"
 
 
+@pytest.mark.filterwarnings("ignore:This .* answers pictures by those")
+def test_a_transductive_classifier_is_exported_only_when_asked_for(tmp_path, monkeypatch):
+    """The line that refuses it names the argument that allows it."""
+    classifier, asked = descriptors.build("maml_transductive").learn(of_three()), {}
+    with pytest.raises(ValueError, match="`allow_transductive`. exports this one all the same"):
+        export.export_classifier(classifier, tmp_path)
+    monkeypatch.setattr("export.frozen.freeze", lambda *_, **options: asked.update(options))  # it starts a process
+    export.export_classifier(classifier, tmp_path, allow_transductive=True)
+    assert asked == {"allow_transductive": True}
+
+
 @pytest.mark.slow
 def test_a_model_in_hand_and_a_classifier_are_exported(again, tmp_path):
     folder = export.export_classifier(again.learn(of_three()), tmp_path / "frozen")
