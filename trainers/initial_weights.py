@@ -9,6 +9,7 @@ import numpy as np
 
 from trainers.other_layers import other_layers
 from zoo.core.batch_norm import BatchNorm
+from zoo.core.held_constants import renew_constants
 from zoo.presets.loader import CONFIG_FILE, WEIGHTS_FILE, method_name, preset_folder
 
 BACKBONE_FILE = "backbone.weights.h5"
@@ -56,7 +57,7 @@ def load_backbone(backbone, source, name="config.model.backbone_weights"):
             raise ValueError(
                 f"`{name}` must have the weights of the backbone {backbone.name!r}. Received: {problem} in {path}"
             )
-        _assign(matched)
+        _assign(backbone, matched)
     return f"the backbone's weights are those of {source}{_unlike(path.parent, backbone)}"
 
 
@@ -72,7 +73,7 @@ def _start_model(name, model, source):
     with _opened(name, path) as file:
         matched, problem = _matching(model, file)
         if not problem:
-            _assign(matched)
+            _assign(model, matched)
             return f"all weights are those of {source_words}{_unlike(folder, model.backbone)}"
     load_backbone(model.backbone, source, name)
     unlike = _unlike(folder, model.backbone)
@@ -168,6 +169,7 @@ def _holds(item):
     return isinstance(item, h5py.Dataset) and item.size > 0
 
 
-def _assign(matched):
+def _assign(model, matched):
     for variable, dataset in matched:
         variable.assign(dataset[()])
+    renew_constants(model)

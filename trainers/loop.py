@@ -24,6 +24,7 @@ from trainers.learning_curve import plot_learning_curve
 from trainers.other_layers import other_layers
 from trainers.trainer import Trainer
 from trainers.workdir import Workdir
+from zoo.core.held_constants import renew_constants
 
 
 def train(config, workdir, strategy, command="", make_trainer=None):
@@ -47,6 +48,7 @@ def train(config, workdir, strategy, command="", make_trainer=None):
         workers.check_shared(strategy, files.path, files.writes)
         trainer = (make_trainer or Trainer)(config, strategy)
         manager = files.checkpointer(**trainer.checkpointed)
+        renew_constants(trainer.model)
         if trainer.steps_done or files.has_weights:
             class_record.check_run(files.path, trainer.class_names)
         config = trainer.config  # its counts may be fitted to the data; the folder is claimed by what was asked for

@@ -82,6 +82,17 @@ def test_what_is_frozen_stays_and_the_rest_trains(name, frozen):
     assert len(again.trainable_weights) == len(model.trainable_weights)
 
 
+def test_copies_of_a_model_standardize_as_it_does():
+    """keras.layers.Normalization computes with constants that it copies from its weights."""
+    levels = layers.Normalization(axis=-1)
+    levels.adapt(np.random.default_rng(0).normal(3, 2, (50, 4)))
+    model = zoo.PrototypicalNetwork(keras.Sequential([keras.Input((4,)), levels, layers.Dense(3)]))
+    rows = np.eye(4, dtype=np.float32)
+    for copy in (model.with_way(5), keras.models.clone_model(model)):
+        copy.set_weights(model.get_weights())
+        np.testing.assert_allclose(copy.backbone(rows), model.backbone(rows), rtol=1e-6)
+
+
 def subclassed():
     class Own(keras.Model):
         def call(self, inputs):

@@ -2,13 +2,14 @@
 
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 import zoo
 from configs import prototypical_network_glyphs
 from tests.trainers.small_runs import make_config, small_classes, train
-from trainers import builder
+from trainers import builder, loop
 from trainers.initial_weights import load_initial_weights
 from trainers.workdir import read_metrics
 from zoo.presets.writer import save_preset_config, save_preset_weights
@@ -160,6 +161,36 @@ def test_a_run_starts_there_and_a_folder_is_claimed_only_then(tmp_path, capsys):
     with pytest.raises(ValueError, match="`config.init_from` must name a preset or workdir with model.weights.h5"):
         train(config, tmp_path / "other")
     assert not (tmp_path / "other" / "config.json").exists()
+
+
+def standardizing():
+    """As EfficientNet begins: its first layer computes with constants that it copies from its weights."""
+    levels = keras.layers.Normalization(axis=-1)
+    return keras.Sequential([keras.Input((16, 16, 1)), levels, keras.layers.Flatten(), keras.layers.Dense(3)])
+
+
+def test_constants_that_a_layer_copies_are_those_of_the_weights_that_a_run_starts_or_goes_on_from(
+    tmp_path, monkeypatch
+):
+    images = np.random.default_rng(0).random((20, 16, 16, 1), np.float32)
+    source = standardizing()
+    source.layers[0].adapt(3 * images + 2)
+    source.save_weights(tmp_path / "backbone.weights.h5")
+    monkeypatch.setitem(zoo.backbones.BACKBONES, "standardizing", standardizing)
+    config = make_config()
+    config["model"] |= {"backbone": "standardizing", "backbone_options": {}, "backbone_weights": str(tmp_path)}
+    done = []
+
+    def save(files, trainer, manager, config):
+        done.append(trainer.steps_done)
+        np.testing.assert_allclose(trainer.model.backbone(images), source(images), rtol=1e-5, atol=1e-6)
+        trainer._step.assign(1)
+        manager.save(checkpoint_number=1)
+
+    monkeypatch.setattr(loop, "_run_to_the_end", save)
+    for _ in range(2):
+        train(config, tmp_path / "run")
+    assert done == [0, 1]
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from zoo.core import arguments, compiling, episode, frozen_layers, gradients
 from zoo.core.batch_norm import BatchNorm
+from zoo.core.held_constants import renew_constants
 from zoo.core.metrics import EpisodeMean
 
 # Attributes that say how pictures become inputs, see below.
@@ -381,6 +382,11 @@ class FewShotModel(keras.Model):
             NotImplementedError: always.
         """
         raise NotImplementedError("`add_loss` would be ignored: put the term into `task_objective`, in a subclass.")
+
+    def set_weights(self, weights):
+        """Keras' `set_weights`, which layers that compute with copies of their weights see too."""
+        super().set_weights(weights)
+        renew_constants(self)
 
     def get_config(self):
         backbone = compiling.not_compiled(keras.saving.serialize_keras_object(self.backbone))

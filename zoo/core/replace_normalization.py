@@ -5,6 +5,7 @@ import contextlib
 import keras
 
 from zoo.core.batch_norm import STATISTICS, BatchNorm
+from zoo.core.held_constants import renew_constants
 from zoo.core.normalization import GroupNorm, LayerNorm
 
 KERAS_NORMALIZATIONS = (
@@ -78,6 +79,7 @@ def replace_normalization(backbone, statistics):
         raise ValueError(f"A normalization layer inside of another layer cannot be replaced. Received: {hidden.path}")
     for layer, new in pairs:
         _copy_weights(layer, new)
+    renew_constants(copy)
     if not backbone.trainable:
         copy.trainable = False
     return copy
@@ -146,8 +148,6 @@ def _copy_weights(layer, new):
     if not isinstance(layer, keras.layers.BatchNormalization):
         for variable, value in zip(new.variables, layer.variables):  # the weights, and the seeds of random layers
             variable.assign(value)
-        if isinstance(new, keras.layers.Normalization):
-            new.finalize_state()  # it computes with copies of its variables
         return
     for name in ("gamma", "beta", "moving_mean", "moving_variance"):
         if getattr(new, name, None) is not None:
