@@ -113,6 +113,13 @@ def called_twice():
     return keras.Model(inputs, layers.Flatten()(inner(inner(inputs))))
 
 
+def of_adapted_levels():
+    """As ConvNeXt begins, and what was adapted to pictures of levels."""
+    levels = layers.Normalization(axis=-1, name="adapted")
+    levels.adapt(255 * np.random.default_rng(0).random((20, 8, 8, 3)))
+    return keras.Sequential([keras.Input((8, 8, 3)), levels, layers.Flatten()])
+
+
 def of_levels(nested=False):
     inputs = keras.Input((8, 8, 3))
     network = keras.Model(inputs, layers.Flatten()(layers.Rescaling(1 / 127.5, -1, name="levels")(inputs)))
@@ -152,6 +159,7 @@ def test_levels_that_are_divided_after_a_multiplication_are_taken():
     [
         (of_levels, "images from 0 to 1. Received: layer levels, which multiplies levels up to 255 by 0.007"),
         (lambda: of_levels(nested=True), "Received: layer levels, .*; put keras.layers.Rescaling.255. before"),
+        (of_adapted_levels, "Received: layer adapted, which multiplies levels up to 255 by 0.01.*; put"),
         (lambda: keras.Model({"a": (i := keras.Input((4,), name="a"))}, 2 * i), "Received: a dict as its input; "),
         (lambda: keras.Model(i := keras.Input((4,)), {"a": 2 * i}), "Received: a dict as its output; "),
         (

@@ -157,13 +157,23 @@ def _refuse_levels(network, images):
     for layer in network.layers:
         if not any(tensor is images for node in layer._inbound_nodes for tensor in node.input_tensors):
             continue
-        if isinstance(layer, keras.layers.Rescaling) and np.max(np.abs(layer.scale)) < _LARGEST_OF_LEVELS:
+        factor = _factor(layer)
+        if factor < _LARGEST_OF_LEVELS:
             raise ValueError(
                 f"`backbone` must take images from 0 to 1. Received: layer {layer.name}, which multiplies levels up to 255 by "
-                f"{layer.scale}; put keras.layers.Rescaling(255) before the network"
+                f"{factor:.3g}; put keras.layers.Rescaling(255) before the network"
             )
         if isinstance(layer, keras.Model) and layer.inputs:
             _refuse_levels(layer, layer.inputs[0])
+
+
+def _factor(layer):
+    """The largest number that a layer multiplies a channel by; 1 where it is not known."""
+    if isinstance(layer, keras.layers.Rescaling):
+        return float(np.max(np.abs(layer.scale)))
+    if isinstance(layer, keras.layers.Normalization) and not layer.invert:
+        return float(1 / np.sqrt(max(np.min(layer.variance), 1e-12)))
+    return 1.0
 
 
 def dtype_policies(model, backbone, may_be_mixed):
