@@ -62,6 +62,17 @@ def test_the_mean_is_that_of_the_embeddings_and_stays_with_the_model(tmp_path):
     np.testing.assert_array_equal(again.base_mean, model.base_mean)
 
 
+def test_the_mean_of_many_images_is_measured_in_half_precision_too():
+    """A run of `trainers.pretrain --precision=mixed_bfloat16` measures it on thousands, whose sum bfloat16 cannot hold."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = zoo.SimpleShot(identity_backbone(2))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.measure_base_mean(np.tile(np.float32([1.0, -0.5]), (2000, 1)))
+    np.testing.assert_array_equal(model.base_mean, [1.0, -0.5])
+
+
 @pytest.mark.parametrize(
     "images",
     [np.full([2, 4], 200, np.uint8), np.zeros([2, 5]), tf.data.Dataset.from_tensors(np.zeros([2, 4], np.int64))],

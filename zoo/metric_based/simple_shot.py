@@ -76,7 +76,9 @@ class SimpleShot(EmbeddingModel):
             wanted = ", ".join(["N", *map(str, self.input_shape)])
             received = f"dtype={tf.as_dtype(spec.dtype).name}, shape={tuple(spec.shape)}"
             raise ValueError(f"`images` must be float [{wanted}]. Received: {received}")
-        self.base_mean.assign(self.backbone.predict(images, verbose=0).mean(axis=0))
+        # A sum in bfloat16 ends at 256 times what it adds.
+        embeddings = self.backbone.predict(images, verbose=0).astype(self.base_mean.dtype)
+        self.base_mean.assign(embeddings.mean(axis=0))
 
     def adapt_embeddings(self, embeddings, support_y, training=False):
         prototypes, counts = episode.class_means(self._transformed(embeddings), support_y, self.num_ways(support_y))
