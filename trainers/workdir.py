@@ -43,7 +43,7 @@ class Workdir:
         writes: whether this process writes; False for the other workers of a distributed run, which only read.
 
     Raises:
-        ValueError: where the folder cannot be written, or holds a run of another config.
+        ValueError: where the folder cannot be written, or holds a run of another config, or a preset.
     """
 
     def __init__(self, path, config, writes=True):
@@ -52,6 +52,7 @@ class Workdir:
         self._config = config
         if writes:
             writable_folder(path, "--workdir")
+        self._check_no_preset()
         self._check_same_run()
 
     @property
@@ -67,6 +68,15 @@ class Workdir:
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         except ValueError as error:
             raise ValueError(f"{path} must be the config of the run, as JSON. Received: {error}") from error
+
+    def _check_no_preset(self):
+        """Raises ValueError where the model there is that of no run, `save_preset` wrote it: training would replace it."""
+        metadata = self.metadata() if self.config_before is None else None
+        if metadata is not None and "config" not in metadata:
+            raise ValueError(
+                f"`--workdir` must be a new folder, or that of a training run. Received: {self.path}, which holds a preset, and "
+                "training would replace it"
+            )
 
     def _check_same_run(self):
         before = self.config_before

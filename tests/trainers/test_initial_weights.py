@@ -163,6 +163,15 @@ def test_a_run_starts_there_and_a_folder_is_claimed_only_then(tmp_path, capsys):
     assert not (tmp_path / "other" / "config.json").exists()
 
 
+def test_a_preset_is_not_trained_over(tmp_path):
+    """`--config.init_from=mine --workdir=mine`: `save_preset` refuses the folder of a run likewise."""
+    zoo.PrototypicalNetwork(conv4()).save_preset(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match="^`--workdir` must be a new folder, .* Received: .*, which holds a preset"):
+        train({**make_config(num_steps=2), "init_from": str(tmp_path)}, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def standardizing():
     """As EfficientNet begins: its first layer computes with constants that it copies from its weights."""
     levels = keras.layers.Normalization(axis=-1)
