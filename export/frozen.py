@@ -15,7 +15,7 @@ from export.limits import MAX_IMAGE_PIXELS, Limits
 from export.padding import QUERY_ROWS, SUPPORT_ROWS
 from export.preprocessing import decode_images
 from export.requests import finite_rows, keep_rows
-from export.saved_model import check_graph, check_inductive, image_files
+from export.saved_model import check_graph, check_inductive, check_input_size, image_files
 from export.serving_files import batch_size_of, write_server_samples, write_warmup
 from export.sidecar import SIDECAR_FILE
 from export.tracing import traced
@@ -209,6 +209,7 @@ def check_freezable(model, allow_transductive=False):
             "Expected a classifier of images [H, W, C] with a fixed `way`. "
             f"Received: {type(model).__name__} with input_shape={model.input_shape}, way={model.way}"
         )
+    check_input_size(model)
     check_inductive(model, allow_transductive)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from export.litert_anil import adapts_head_alone, anil_logits
-from export.saved_model import check_inductive
+from export.saved_model import check_inductive, check_input_size
 from export.sidecar import SIDECAR_FILE
 from export.tracing import traced
 from export.verification import ExportError
@@ -56,6 +56,7 @@ def export_litert(model, output_dir, support_rows, query_rows, version=None, met
         raise ValueError(
             f"Expected a classification model with a fixed `way`. Received: way={model.way}, target_size={model.target_size}"
         )
+    check_input_size(model)
     check_inductive(model, allow_transductive)
     output_dir = pathlib.Path(os.path.expanduser(output_dir))
     version = choose_version(output_dir, version)

@@ -57,6 +57,7 @@ def export(
     """
     output_dir = pathlib.Path(os.path.expanduser(output_dir))
     version = choose_version(output_dir, version)
+    check_input_size(model)
     check_inductive(model, allow_transductive)
     limits = {"max_rows": max_rows, "max_images": max_images, "max_image_pixels": max_image_pixels}
     served = ServedModel(model, version, invert, signatures, **limits)
@@ -72,6 +73,15 @@ def export(
         write_warmup(folder, name, _warmup_requests(served, requests))
         write_server_samples(output_dir, name, batch_size, folder)
     return output_dir / str(version)
+
+
+def check_input_size(model):
+    """Raises ValueError for a model whose backbone takes inputs of any size: files are resized to one, and requests are bounded by it."""
+    if None in model.input_shape:
+        raise ValueError(
+            "Expected a model with an input of known size, such as a backbone of a keras.Sequential of keras.Input((96, 96, 3)) and the "
+            f"network. Received: {type(model).__name__} with input_shape={model.input_shape}"
+        )
 
 
 def check_inductive(model, allow_transductive):

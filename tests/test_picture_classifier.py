@@ -14,6 +14,7 @@ from PIL import Image
 import export
 import zoo
 from export import folders, signatures
+from export.frozen import freeze
 from tests import descriptors
 from zoo.datasets.image_files import read_image
 
@@ -282,6 +283,23 @@ def test_a_transductive_classifier_is_exported_only_when_asked_for(tmp_path, mon
     monkeypatch.setattr("export.frozen.freeze", lambda *_, **options: asked.update(options))  # it starts a process
     export.export_classifier(classifier, tmp_path, allow_transductive=True)
     assert asked == {"allow_transductive": True}
+
+
+def test_a_network_for_any_size_is_not_exported(tmp_path):
+    """As those of keras.applications without their top are, when nobody says their `input_shape`."""
+    network = keras.Sequential(
+        [keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3), keras.layers.GlobalAveragePooling2D()]
+    )
+    model, images = zoo.PrototypicalNetwork(network, way=2), np.zeros((2, 8, 8, 3), np.float32)
+    message = (
+        r"an input of known size.*a keras.Sequential of keras.Input.*and the network. Received: .*\(None, None, 3\)"
+    )
+    for write in (
+        lambda: export.export_saved_model(model, tmp_path / "served"),
+        lambda: freeze(model, images, [0, 1], ["a", "b"], tmp_path / "frozen"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write()
 
 
 @pytest.mark.slow
