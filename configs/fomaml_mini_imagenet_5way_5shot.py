@@ -1,12 +1,14 @@
-"""First-order MAML on miniImageNet, 5-way 5-shot, from a pretrained backbone.
+"""First-order MAML on miniImageNet, 5-way 5-shot, from ANIL.
 
 Paper: Finn, Abbeel, Levine, ICML 2017, https://arxiv.org/abs/1703.03400: 63.15 +- 0.91 % (transductive).
-Differs from the paper: the backbone starts from a classifier of the training classes, configs/pretrain_mini_imagenet_32.py, with
-  gamma in its BatchNorm; a query is normalized by the statistics of the support set, and can be asked alone;
-  12,000 steps from 5e-4 to 0 along a cosine; alpha is 0.01 of the mean loss.
-Cost: under two hours on 2 fast CPU cores, after the pretraining.
+Differs from the paper: it starts from the weights of ANIL at 5 shots, a preset, and so from a classifier of the training classes,
+  with gamma in its BatchNorm, whose averages are kept, so that every query is answered alone in both rows of the card;
+  800 steps of 2 tasks from 5e-4 to 0 along a cosine; alpha is 0.005 of the mean loss.
+Cost: ten minutes on 2 CPU cores, after ANIL's.
 Command: python -m trainers.train --config=configs/fomaml_mini_imagenet_5way_5shot.py --workdir=runs/fomaml_mini_imagenet_5way_5shot
-To reach: 60.0 % over 600 episodes, within two points with each query asked alone.
+  --precision=mixed_bfloat16
+To reach: 60.0 % over 600 episodes, within two points with each query asked alone. Reached: 57.5 (the card). With batch
+  statistics, from FOMAML at 1 shot, it is at 52.8 of the validation classes after 1,000 steps.
 """
 
 from configs import maml_mini_imagenet_5way_5shot
@@ -15,6 +17,5 @@ from configs import maml_mini_imagenet_5way_5shot
 def get_config():
     config = maml_mini_imagenet_5way_5shot.get_config()
     config.model.method = "FOMAML"
-    config.init_from = "fomaml_conv4_mini_imagenet_5way_1shot"
-    config.outer.num_steps = 1000
+    config.outer.num_steps = 800
     return config
