@@ -42,4 +42,4 @@ def main():
 
 
 if __name__ == "__main__":
-    run_flags.launch(main)
+    launcher.run(main, **run_flags.OF_A_RUN)

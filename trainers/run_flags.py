@@ -3,10 +3,17 @@
 from absl import flags
 from ml_collections import config_flags
 
-from commands import launcher, path_flags
+from commands import path_flags
 from trainers.config_overrides import parse_flags
 
 _CONTINUES = "the same command continues from the last checkpoint"
+# Of `launcher.run`, for the binaries that have the flags of `define_run`.
+OF_A_RUN = {
+    "required": ["config", "workdir"],
+    "parse": parse_flags,
+    "interrupted": f"interrupted: {_CONTINUES}",
+    "terminated": f"terminated: {_CONTINUES}",
+}
 
 flags.disclaim_key_flags()  # they are those of the module that asks for them
 
@@ -39,15 +46,4 @@ def define_run():
         flags.DEFINE_integer(
             "num_virtual_cpus", 0, "Split the CPU into so many devices, to try --strategy=mirrored.", lower_bound=0
         ),
-    )
-
-
-def launch(main):
-    """Starts the `main` of a binary that has the flags of `define_run`, whose runs the same command continues."""
-    launcher.run(
-        main,
-        required=["config", "workdir"],
-        parse=parse_flags,
-        interrupted=f"interrupted: {_CONTINUES}",
-        terminated=f"terminated: {_CONTINUES}",
     )

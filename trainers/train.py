@@ -44,4 +44,4 @@ def main():
 
 
 if __name__ == "__main__":
-    run_flags.launch(main)
+    launcher.run(main, **run_flags.OF_A_RUN)
