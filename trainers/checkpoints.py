@@ -6,6 +6,8 @@ import time
 
 import tensorflow as tf
 
+from zoo.presets.loader import WEIGHTS_FILE
+
 _FILE = re.compile(r"ckpt-(\d+)\.(index|data-\d+-of-\d+)")
 _KEPT = 2
 
@@ -23,7 +25,8 @@ def restore_latest(checkpoint, folder, writes, required=None):
         (tf.train.CheckpointManager, path of what was restored or None).
 
     Raises:
-        ValueError: where no checkpoint can be read, or the one that can is of another model.
+        ValueError: where no checkpoint can be read, unless it is the first of its run, whose writing was stopped; or where the one that
+            can be read is of another model.
     """
     folder = pathlib.Path(folder)
     faults, whole, older = {}, None, find_checkpoints(folder)
@@ -32,12 +35,17 @@ def restore_latest(checkpoint, folder, writes, required=None):
         faults[path] = fault_of(path)
         whole = path if faults[path] is None else None
     broken = {path: fault for path, fault in faults.items() if fault}
-    if broken and whole is None:
+    if broken and whole is None and not _is_unfinished(folder, broken):
         raise ValueError(
             f"{folder} must hold a checkpoint that can be read; remove it to begin the run anew. Received: {_in_words(broken)}"
         )
     if broken and writes:
-        print(f"{_in_words(broken)}: the run goes on from {whole}", flush=True)
+        rest = (
+            f"the run goes on from {whole}"
+            if whole
+            else "the process was stopped in writing its first, and the run begins anew"
+        )
+        print(f"{_in_words(broken)}: {rest}", flush=True)
     if whole and writes:
         listed = [*reversed(older), whole]
         # Without times the manager would take them for those to keep for ever.
@@ -50,6 +58,14 @@ def restore_latest(checkpoint, folder, writes, required=None):
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise ValueError(f"{whole} is not a checkpoint of this model: {error}") from error
     return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=_KEPT), whole
+
+
+def _is_unfinished(folder, broken):
+    """Whether what cannot be read is what a process left that was killed while it wrote the first checkpoint of its run.
+
+    None is listed yet, and there are no weights, which a validation writes and a new beginning would replace.
+    """
+    return len(broken) == 1 and not (folder / "checkpoint").exists() and not (folder.parent / WEIGHTS_FILE).exists()
 
 
 def find_checkpoints(folder):

@@ -86,6 +86,26 @@ def test_checkpoints_are_found_without_their_list(damage, tmp_path, capsys):
     assert find_checkpoints(tmp_path) == [str(tmp_path / name) for name in ("ckpt-16", "ckpt-12")]
 
 
+def test_a_run_killed_in_writing_its_first_checkpoint_begins_anew(tmp_path, capsys):
+    """TensorFlow writes the index in place, and lists a checkpoint when it is whole."""
+    folder = tmp_path / "checkpoints"
+    checkpoint = tf.train.Checkpoint(vector=tf.Variable(np.zeros(1000)))
+    tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=2).save(checkpoint_number=4)
+    truncate(file_of(folder, 4, "index"))
+    with pytest.raises(ValueError, match="must hold a checkpoint that can be read"):
+        restore_latest(checkpoint, folder, True)
+    (folder / "checkpoint").unlink()
+    manager, whole = restore_latest(checkpoint, folder, True)
+    assert whole is None and capsys.readouterr().out.endswith("the run begins anew\n")
+    manager.save(checkpoint_number=4)
+    assert restore_latest(checkpoint, folder, True)[1] == str(folder / "ckpt-4")
+    (folder / "checkpoint").unlink()
+    truncate(file_of(folder, 4, "index"))
+    (tmp_path / "model.weights.h5").touch()  # a validation has been, whose weights a new beginning would replace
+    with pytest.raises(ValueError, match="must hold a checkpoint that can be read"):
+        restore_latest(checkpoint, folder, True)
+
+
 def test_without_a_checkpoint_that_can_be_read_nothing_begins(tmp_path):
     checkpoint = saved(tmp_path)
     for step in (8, 12):
