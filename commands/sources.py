@@ -72,7 +72,7 @@ def find_config(name):
     if path.parent.name in ("", CONFIGS.name) and len(path.parts) <= 2 and path.suffix in ("", ".py"):
         # SimpleShot is one word to its authors, and two in names here.
         joined = {stem.replace("_", ""): file for stem, file in packaged.items()}
-        if found := packaged.get(path.stem) or joined.get(path.stem.replace("_", "").replace("-", "")):
+        if found := joined.get(path.stem.replace("_", "").replace("-", "")):
             return found
     near = difflib.get_close_matches(path.stem, packaged, n=3, cutoff=0.4) or list(packaged)
     raise ValueError(

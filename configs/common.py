@@ -162,14 +162,14 @@ def get_gradient_mini_imagenet_config(shot, backbone_weights="runs/pretrain_mini
     return config
 
 
-def get_relation_mini_imagenet_config(shot):
+def get_relation_mini_imagenet_config(shot, backbone_weights="runs/pretrain_mini_imagenet_relation"):
     """5-way miniImageNet for a Relation Network on the encoder of its paper."""
     config = get_mini_imagenet_config()
     config.train = {"way": 5, "shot": shot, "query": 15, "tasks": 2}
     config.model.method = "RelationNetwork"
     config.model.options = {"way": 5, "reduce": "mean", "loss": "cross_entropy", "padding": "valid"}
     config.model.backbone = "relation_encoder"
-    config.model.backbone_weights = "runs/pretrain_mini_imagenet_relation"
+    config.model.backbone_weights = backbone_weights
     config.outer.learning_rate = 1e-3
     config.outer.num_steps = 2500
     config.validation.shot = shot

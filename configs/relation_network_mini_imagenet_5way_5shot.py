@@ -14,8 +14,7 @@ from configs import common
 
 
 def get_config():
-    config = common.get_relation_mini_imagenet_config(shot=5)
-    config.model.backbone_weights = None
+    config = common.get_relation_mini_imagenet_config(shot=5, backbone_weights=None)
     config.init_from = "runs/relation_network_mini_imagenet_5way_1shot"
     config.outer.learning_rate = 5e-4
     config.outer.num_steps = 800
