@@ -15,6 +15,7 @@ from configs import anil_mini_imagenet_5way_1shot
 
 def get_config():
     config = anil_mini_imagenet_5way_1shot.get_config(shot=5)
-    config.model.backbone_options.statistics = "frozen"
+    config.init_from, config.model.backbone_weights = None, "runs/pretrain_mini_imagenet_32"
+    config.outer.learning_rate = 1e-3
     config.outer.num_steps = 6000
     return config

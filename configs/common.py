@@ -31,6 +31,7 @@ def get_config():
                 "learning_rate": 1e-3,
                 "schedule": "constant",  # constant, cosine (to 0), linear (to 0), or halving (every halve_every steps)
                 "halve_every": 2000,
+                "global_clipnorm": config_dict.placeholder(float),  # the largest norm of the whole gradient
                 "num_steps": 1000,
             },
             # the best weights by validation are the ones kept
@@ -144,12 +145,16 @@ def get_pretraining_mini_imagenet_config():
     return config
 
 
-def get_gradient_mini_imagenet_config(shot, backbone_weights="runs/pretrain_mini_imagenet_32"):
-    """5-way miniImageNet as the papers of gradient adaptation set it: 32 filters, steps of 4 tasks (2 at 5 shots)."""
+def get_gradient_mini_imagenet_config(shot, backbone_weights=None, init_from=None):
+    """5-way miniImageNet as the papers of gradient adaptation set it: 32 filters, steps of 4 tasks (2 at 5 shots).
+
+    It starts from a network that has been trained, whose averages BatchNorm keeps.
+    """
     config = get_mini_imagenet_config()
     config.train = {"way": 5, "shot": shot, "query": 15, "tasks": 4 if shot == 1 else 2}
-    config.model.backbone_options = {"input_shape": (84, 84, 3), "filters": 32, "statistics": "batch"}
+    config.model.backbone_options = {"input_shape": (84, 84, 3), "filters": 32, "statistics": "frozen"}
     config.model.backbone_weights = backbone_weights
+    config.init_from = init_from
     config.outer.learning_rate = 5e-4
     config.validation.shot = shot
     config.validation.every = 1000

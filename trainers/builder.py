@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 import zoo
+from zoo.core import arguments
 from zoo.datasets.sampler import ENDLESS
 
 SUBSETS = ("train", "validation", "test")
@@ -87,8 +88,9 @@ def build_learning_rate(outer):
 def build_optimizer(outer):
     """The outer optimizer with its learning rate schedule."""
     options = dict(outer.get("optimizer_options", {}))
-    if outer.get("global_clipnorm"):
-        options["global_clipnorm"] = outer["global_clipnorm"]  # the whole gradient's norm
+    norm = outer.get("global_clipnorm")
+    if norm is not None:  # Keras takes one below 0, and does not clip
+        options["global_clipnorm"] = arguments.number("config.outer.global_clipnorm", norm, above=0)
     return _optimizer_class(outer["optimizer"], options)(build_learning_rate(outer), **options)
 
 

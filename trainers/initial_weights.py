@@ -38,7 +38,8 @@ def load_initial_weights(model, config):
     source, backbone_source = config.get("init_from"), config["model"].get("backbone_weights")
     if source and backbone_source:
         raise ValueError(
-            "Give either `config.init_from` or `config.model.backbone_weights`. "
+            "Give either `config.init_from` or `config.model.backbone_weights` "
+            "(--config.model.backbone_weights= takes away what the config has). "
             f"Received: {source!r} and {backbone_source!r}"
         )
     if source:
