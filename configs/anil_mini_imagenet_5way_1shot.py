@@ -7,8 +7,8 @@ Differs from the paper: it starts from the weights of ANIL at 5 shots, a preset,
 Cost: ten minutes on 2 CPU cores, after ANIL's 5 shots.
 Command: python -m trainers.train --config=configs/anil_mini_imagenet_5way_1shot.py --workdir=runs/anil_mini_imagenet_5way_1shot
   --precision=mixed_bfloat16
-To reach: 45.0 % over 600 episodes, within two points with each query asked alone. Reached: 46.2 (the card). With batch statistics, from the classifier itself:
-  42.5 alone and 43.95 with all queries together after 3,000 steps.
+To reach: 45.0 % over 600 episodes, within two points with each query asked alone. Reached: 46.2 (the card). With batch
+  statistics, from the classifier itself: 42.5 alone and 43.95 with all queries together after 3,000 steps.
 """
 
 from configs import maml_mini_imagenet_5way_1shot

@@ -14,6 +14,7 @@ from zoo.presets.loader import CONFIG_FILE, WEIGHTS_FILE, method_name, preset_fo
 
 BACKBONE_FILE = "backbone.weights.h5"
 _OF_A_MODEL = "backbone/"  # where a file of a few-shot model has the weights of its backbone
+_OWN = "vars"  # and the method's own that no layer has, as Meta-SGD's rates
 
 
 def load_initial_weights(model, config):
@@ -21,8 +22,9 @@ def load_initial_weights(model, config):
 
     `config.model.backbone_weights` is for the backbone: a `.weights.h5` file of one, a folder that has it as
     backbone.weights.h5, or a preset or workdir whose backbone has the same layers. `config.init_from` is for all of the model:
-    a preset or a workdir, of another method too (MAML from ANIL, say). Where its other weights have other shapes (another way, say)
-    or are not there, the backbone's are taken alone. A backbone whose BatchNorm has no averages leaves those of the file out.
+    a preset or a workdir, of another method too (MAML from ANIL, say), where the rates or moments that this one has of its own
+    start anew. Where other weights have other shapes (another way, say) or are not there, the backbone's are taken alone. A
+    backbone whose BatchNorm has no averages leaves those of the file out.
 
     Args:
         model: the model of the config, a `zoo.FewShotModel`.
@@ -72,10 +74,12 @@ def _start_model(name, model, source):
     method, own = method_name(folder), type(model).__name__
     source_words = str(source) if method == own else f"{source} ({method})"
     with _opened(name, path) as file:
-        matched, problem = _matching(model, file)
+        anew = [_OWN] if method != own and not len(file.get(_OWN, ())) else []
+        matched, problem = _matching(model, file, anew=anew)
         if not problem:
             _assign(model, matched)
-            return f"all weights are those of {source_words}{_unlike(folder, model.backbone)}"
+            but = f", those that {own} alone has start anew" if len(matched) < len(model.weights) else ""
+            return f"all weights are those of {source_words}{but}{_unlike(folder, model.backbone)}"
     load_backbone(model.backbone, source, name)
     unlike = _unlike(folder, model.backbone)
     return f"the backbone's weights are those of {source_words}, the others start anew: {problem} there{unlike}"
@@ -114,8 +118,8 @@ def _opened(name, path):
         raise ValueError(f"`{name}` must be a .weights.h5 file that Keras wrote. Received: {path} ({error})") from error
 
 
-def _matching(model, file, prefix=""):
-    """([(variable, its dataset in the file)], what differs first, in words, or None).
+def _matching(model, file, prefix="", anew=()):
+    """([(variable, its dataset in the file)], what differs first, in words, or None); groups `anew` are left out.
 
     Layers are compared one by one: two of them may have weights of the same shapes in another order.
     """
@@ -127,6 +131,8 @@ def _matching(model, file, prefix=""):
     }
     matched = []
     for group, variables in _paths(model).items():
+        if group in anew:
+            continue
         there = file.get(prefix + group)
         shapes = [there[key].shape for key in sorted(there, key=int)] if there is not None else []
         wanted = [tuple(variable.shape) for variable in variables]

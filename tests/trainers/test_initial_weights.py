@@ -134,13 +134,26 @@ def test_a_model_starts_from_a_run_of_its_method(tmp_path):
     other = zoo.ANIL(zoo.backbones.conv4((16, 16, 1), 4, statistics="batch"), way=3)
     assert start(other, init_from=str(folder)) == f"all weights are those of {folder} (MAML)"
     assert_same(other, saved)
-    more = zoo.MetaSGD(zoo.backbones.conv4((16, 16, 1), 4, statistics="batch"), way=3)
-    line = start(more, init_from=str(folder))
-    assert line.startswith(
-        f"the backbone's weights are those of {folder} (MAML), the others start anew: no weights for layer"
-    )
-    assert_same(more.backbone, saved.backbone)
-    assert_same(other.backbone, saved.backbone)
+
+
+@pytest.mark.parametrize("method", [zoo.MetaSGD, zoo.Reptile])
+def test_what_a_method_alone_has_starts_anew(tmp_path, method):
+    """Rates and moments; the head is taken."""
+    saved = zoo.MAML(conv4(statistics="batch"), way=3)
+    save_run(saved, tmp_path)
+    model = method(zoo.backbones.conv4((16, 16, 1), 4, statistics="batch"), way=3)
+    of_its_own = [variable for variable in model.weights if variable.path.startswith(model.name + "/")]
+    before = [variable.numpy() for variable in of_its_own]
+    line = start(model, init_from=str(tmp_path))
+    assert line == f"all weights are those of {tmp_path} (MAML), those that {method.__name__} alone has start anew"
+    assert_same(model.backbone, saved.backbone)
+    assert_same(model.head_layer(), saved.head_layer())
+    for variable, value in zip(of_its_own, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    save_run(model, tmp_path)
+    back = zoo.MAML(zoo.backbones.conv4((16, 16, 1), 4, statistics="batch"), way=3)
+    assert start(back, init_from=str(tmp_path)) == f"all weights are those of {tmp_path} ({method.__name__})"
+    assert_same(back, saved)
 
 
 def test_a_run_starts_there_and_a_folder_is_claimed_only_then(tmp_path, capsys):
