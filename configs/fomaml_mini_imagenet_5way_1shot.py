@@ -3,7 +3,7 @@
 Paper: Finn, Abbeel, Levine, ICML 2017, https://arxiv.org/abs/1703.03400: 48.07 +- 1.75 % (transductive).
 Differs from the paper: it starts from the weights of ANIL at 1 shot, a preset, and so from a classifier of the training classes,
   with gamma in its BatchNorm, whose averages are kept, so that every query is answered alone in both rows of the card;
-  1,500 steps from 3e-4 to 0 along a cosine; alpha is 0.005 of the mean loss.
+  600 steps from 3e-4 to 0 along a cosine; alpha is 0.005 of the mean loss.
 Cost: ten minutes on 2 CPU cores, after ANIL's.
 Command: python -m trainers.train --config=configs/fomaml_mini_imagenet_5way_1shot.py --workdir=runs/fomaml_mini_imagenet_5way_1shot
   --precision=mixed_bfloat16
