@@ -23,5 +23,4 @@ def get_config():
     config.outer.learning_rate = 1e-3
     config.outer.num_steps = 300
     config.validation.episodes = 100
-    config.evaluation.protocols = {"5way_1shot": {"way": 5, "shot": 1, "query": 15, "overrides": {}}}
     return config

@@ -19,5 +19,4 @@ def get_config():
     config.model.backbone_options.momentum = 0.05
     config.outer.num_steps = 6000
     config.validation.episodes = 300
-    config.evaluation.protocols = {"5way_5shot": {"way": 5, "shot": 5, "query": 15, "overrides": {}}}
     return config

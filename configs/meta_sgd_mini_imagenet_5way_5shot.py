@@ -5,7 +5,7 @@ Differs from the paper: as configs/meta_sgd_mini_imagenet_5way_1shot.py; 6,000 s
 Cost: under two hours on 2 CPU cores, after ANIL's.
 Command: python -m trainers.train --config=configs/meta_sgd_mini_imagenet_5way_5shot.py
   --workdir=runs/meta_sgd_mini_imagenet_5way_5shot --precision=mixed_bfloat16
-To reach: 60.0 % over 600 episodes, within two points with each query asked alone. No run yet.
+To reach: 60.0 % over 600 episodes, within two points, each query asked alone. No run yet.
 """
 
 from configs import meta_sgd_mini_imagenet_5way_1shot
