@@ -13,8 +13,8 @@ To reach: 42.0 % over 600 episodes, each query answered alone. Reached: 36.7 (th
 from configs import common
 
 
-def get_config():
-    config = common.get_gradient_mini_imagenet_config(1, backbone_weights="anil_conv4_mini_imagenet_5way_5shot")
+def get_config(shot=1):
+    config = common.get_gradient_mini_imagenet_config(shot, backbone_weights="anil_conv4_mini_imagenet_5way_5shot")
     config.train.tasks = 2
     config.model.method = "LSTMMetaLearner"
     config.model.options = {"way": 5, "num_inner_steps": 12, "forget_bias": [5.0, 6.0], "input_bias": [-5.0, -4.0]}

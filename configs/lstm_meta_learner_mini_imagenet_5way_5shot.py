@@ -13,8 +13,7 @@ from configs import lstm_meta_learner_mini_imagenet_5way_1shot
 
 
 def get_config():
-    config = lstm_meta_learner_mini_imagenet_5way_1shot.get_config()
-    config.train.shot = config.validation.shot = 5
+    config = lstm_meta_learner_mini_imagenet_5way_1shot.get_config(shot=5)
     config.model.options.num_inner_steps = 8
     config.model.backbone_options.momentum = 0.05
     config.outer.num_steps = 6000
