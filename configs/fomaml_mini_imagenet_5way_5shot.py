@@ -18,4 +18,5 @@ def get_config():
     config = maml_mini_imagenet_5way_5shot.get_config()
     config.model.method = "FOMAML"
     config.outer.num_steps = 1500
+    config.validation.every = 250
     return config
