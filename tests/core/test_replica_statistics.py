@@ -34,7 +34,7 @@ def test_combined_statistics_are_those_of_all_values(mirrored):
         assert float(count) == 10
 
 
-def trained(strategy, over):
+def trained(strategy, over, **clipping):
     """The variables of a Prototypical Network after three steps of four tasks, shared out by a strategy."""
     rng = np.random.default_rng(0)
     labels = np.tile(np.arange(2), (3, 4, 1)).repeat(2, axis=-1)  # [steps, T, 2 classes x 2 rows]
@@ -48,7 +48,7 @@ def trained(strategy, over):
         x = BatchNorm("running")(keras.layers.Conv2D(4, 3, use_bias=False)(x))
         model = zoo.PrototypicalNetwork(keras.Model(inputs, keras.layers.Flatten()(keras.activations.relu(x))))
         model.statistics_over_replicas = over
-        model.compile(keras.optimizers.SGD(0.1))
+        model.compile(keras.optimizers.SGD(0.1, **clipping))
         model.optimizer.build(model.trainable_variables)
     num_tasks = 4 // strategy.num_replicas_in_sync
 
@@ -67,6 +67,15 @@ def test_two_replicas_train_the_weights_of_one(mirrored):
     one, two = trained(tf.distribute.get_strategy(), True), trained(mirrored, True)
     assert any("moving_variance" in name for name in one)
     for value, same in zip(one.values(), two.values(), strict=True):
+        np.testing.assert_allclose(same, value, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("clipping", [{"global_clipnorm": 0.1}, {"clipnorm": 0.05}, {"clipvalue": 0.01}], ids=repr)
+def test_the_whole_gradient_is_clipped_whatever_the_replicas(mirrored, clipping):
+    """An optimizer of Keras clips what each of them has."""
+    free, one = trained(tf.distribute.get_strategy(), True), trained(tf.distribute.get_strategy(), True, **clipping)
+    assert max(np.abs(value - other).max() for value, other in zip(one.values(), free.values())) > 1e-3
+    for value, same in zip(one.values(), trained(mirrored, True, **clipping).values(), strict=True):
         np.testing.assert_allclose(same, value, rtol=2e-5, atol=2e-6)
 
 

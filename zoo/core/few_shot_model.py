@@ -168,10 +168,7 @@ class FewShotModel(keras.Model):
             loss, outputs, slopes = self.compute_gradients(x, y, self.optimizer.scale_loss)
         penalty, penalty_slopes = self._penalty_and_gradients()
         slopes = [slope + other for slope, other in zip(slopes, penalty_slopes)] if penalty_slopes else slopes
-        # `apply` sums over replicas; the loss of a replica is the mean over its own tasks.
-        num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        slopes = [slope / num_replicas for slope in slopes] if num_replicas > 1 else slopes
-        self.optimizer.apply(slopes, self.trainable_variables)
+        self.optimizer.apply(gradients.shared_out(slopes, self.optimizer), self.trainable_variables)
         return self._update_metrics(loss + penalty, y, outputs)
 
     def _penalty_and_gradients(self):

@@ -28,3 +28,30 @@ def gradient(tape, loss, sources, loss_scale=1.0):
         return tf.nest.map_structure(dense, tape.gradient(loss, sources), sources)
     slopes = tape.gradient(loss, sources, output_gradients=tf.fill(tf.shape(loss), tf.cast(loss_scale, loss.dtype)))
     return tf.nest.map_structure(lambda slope, source: dense(slope, source) / loss_scale, slopes, sources)
+
+
+def shared_out(slopes, optimizer):
+    """What a replica gives `optimizer.apply`, which sums over replicas, of the slopes of the mean loss over its own tasks.
+
+    An optimizer that clips does it on each replica, before the sum: the clipping of the whole gradient, as one replica has it,
+    is done here, and leaves the optimizer nothing to clip.
+    """
+    num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if num_replicas == 1:
+        return slopes
+    slopes = [slope / num_replicas for slope in slopes]
+    clipping = getattr(optimizer, "inner_optimizer", optimizer)  # a LossScaleOptimizer has one
+    if not any((clipping.clipnorm, clipping.clipvalue, clipping.global_clipnorm)):
+        return slopes
+    scale = optimizer.scale_loss(tf.ones([]))
+    summed = tf.distribute.get_replica_context().all_reduce("sum", slopes)
+    clipped = _clipped([slope / scale for slope in summed], clipping)
+    return [slope * scale / num_replicas for slope in clipped]
+
+
+def _clipped(slopes, optimizer):
+    if optimizer.clipvalue:
+        return [tf.clip_by_value(slope, -optimizer.clipvalue, optimizer.clipvalue) for slope in slopes]
+    if optimizer.clipnorm:
+        return [tf.clip_by_norm(slope, optimizer.clipnorm) for slope in slopes]
+    return tf.clip_by_global_norm(slopes, optimizer.global_clipnorm)[0]
