@@ -2,10 +2,10 @@
 
 Paper: Ravi, Larochelle, ICLR 2017, https://openreview.net/forum?id=rJY0-Kcll: 60.60 +- 0.71 % (600 episodes of 15 queries).
 Differs from the paper: theta_0 of the backbone starts from ANIL at 5 shots, a preset; b_F starts between 5 and 6, so that 8
-  steps leave it nearly as it is; a support batch is the whole support set; 2 tasks per step, along a cosine.
-Cost: under two hours on 2 fast CPU cores, after ANIL's. No run yet.
+  steps leave it nearly as it is; a support batch is the whole support set; 600 steps of 2 tasks, along a cosine.
+Cost: a quarter of an hour on 2 CPU cores, after ANIL's.
 Command: python -m trainers.train --config=configs/lstm_meta_learner_mini_imagenet_5way_5shot.py
-  --workdir=runs/lstm_meta_learner_mini_imagenet_5way_5shot
+  --workdir=runs/lstm_meta_learner_mini_imagenet_5way_5shot --precision=mixed_bfloat16
 To reach: 57.0 % over 600 episodes, each query answered alone.
 """
 
@@ -16,6 +16,6 @@ def get_config():
     config = lstm_meta_learner_mini_imagenet_5way_1shot.get_config(shot=5)
     config.model.options.num_inner_steps = 8
     config.model.backbone_options.momentum = 0.05
-    config.outer.num_steps = 6000
-    config.validation.episodes = 300
+    config.outer.num_steps = 600
+    config.validation.every = 300
     return config
