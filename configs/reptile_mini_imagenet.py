@@ -36,7 +36,8 @@ def get_config():
     config.validation.update({"query": 5, "episodes": 160, "every": 500})
     one, five = ({"way": 5, "shot": shot, "query": 15} for shot in (1, 5))
     config.evaluation.protocols = {
-        "5way_1shot": {**one, "overrides": {}},
-        "5way_5shot": {**five, "overrides": {"inner_batch_test": 15}},
+        # as many steps as answer best on the validation classes
+        "5way_1shot": {**one, "overrides": {"num_inner_steps_test": 10}},
+        "5way_5shot": {**five, "overrides": {"num_inner_steps_test": 20, "inner_batch_test": 15}},
     }
     return config
