@@ -10,6 +10,7 @@ CONFIG_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
 _PACKAGED = pathlib.Path(__file__).parents[1] / PRESETS
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"  # those that come with the package
 _NO_CONFIGS = ("__init__", "common")
+_OF_PATTERNS = set("*?[]\\")
 
 
 def chosen_source(workdir, preset):
@@ -82,11 +83,17 @@ def find_config(name):
 
 
 def check_output_folder(path, flag):
-    """Raises ValueError where no folder can be at a path, since it or what should hold it is a file."""
+    """Raises ValueError where no folder can be at a path, since it or what should hold it is a file or a link to nothing; or none
+    that TensorFlow reads, which takes the path of a checkpoint for a pattern.
+    """
     path = pathlib.Path(path)
-    there = next(part for part in (path, *path.absolute().parents) if part.exists())
+    if set(str(path)) & _OF_PATTERNS:
+        raise ValueError(
+            f"`{flag}` must be without the characters {' '.join(sorted(_OF_PATTERNS))} of patterns. Received: {path}"
+        )
+    there = next(part for part in (path, *path.absolute().parents) if part.exists() or part.is_symlink())
     if not there.is_dir():
-        raise _unwritable(path, flag, f"{there} is a file")
+        raise _unwritable(path, flag, f"{there} is a {'file' if there.exists() else 'link to nothing'}")
 
 
 def writable_folder(path, flag):
@@ -98,7 +105,7 @@ def writable_folder(path, flag):
     folder = pathlib.Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").write_text("")
+        (folder / ".writable").write_text("x")  # on a full disk a file without content can be written
         (folder / ".writable").unlink()
     except OSError as error:
         raise _unwritable(path, flag, error.strerror) from error

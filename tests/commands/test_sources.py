@@ -25,12 +25,13 @@ def without_tensorflow(tmp_path_factory):
 
 @pytest.fixture
 def folders(tmp_path):
-    """A file, an empty folder, a folder of other things, and a run that has not validated yet."""
+    """A file, an empty folder, a folder of other things, a run that has not validated yet, and a link to nothing."""
     (tmp_path / "file").write_text("kept")
     for name in ("empty", "other", "run"):
         (tmp_path / name).mkdir()
     (tmp_path / "other" / "x").write_text("")
     (tmp_path / "run" / "model.json").write_text("{}")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
     return tmp_path
 
 
@@ -79,6 +80,21 @@ def folders(tmp_path):
             "`--workdir` must be a folder that can be written. Received: {0}/file: {0}/file is a file",
         ),
         ("trainers.train", [CONFIG, "--workdir={0}/file/run"], "Received: {0}/file/run: {0}/file is a file"),
+        (
+            "trainers.pretrain",
+            [CONFIG, "--workdir={0}/link"],
+            "Received: {0}/link: {0}/link is a link to nothing",
+        ),
+        (
+            "trainers.train",
+            [CONFIG, "--workdir={0}/run [1]"],
+            "`--workdir` must be without the characters * ? [ \\ ] of patterns. Received: {0}/run [1]",
+        ),
+        (
+            "export.export_model",
+            [f"--preset={PRESET}", "--output_dir={0}/a*"],
+            "`--output_dir` must be without the characters",
+        ),
         ("publishing.publish", ["--workdir={0}/none", "--preset=x"], "Received: {0}/none, no such folder"),
         ("export.export_model", ["--workdir={0}/none", "--output_dir={0}/o"], "Received: {0}/none, no such folder"),
         ("export.export_model", ["--output_dir={0}/o"], "Give either --workdir or --preset. Received: neither."),
