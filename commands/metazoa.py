@@ -4,6 +4,9 @@ metazoa --help          the commands
 metazoa train --help    the flags of one
 """
 
+from commands import early  # noqa: F401  Ctrl-C during the other imports says one line
+
+# isort: split
 import ast
 import difflib
 import os

@@ -49,10 +49,10 @@ def leave(text, status):
     """Ends the process with a line and nothing else: neither Python nor TensorFlow is torn down."""
     with contextlib.suppress(Exception):  # it may stand in the middle of a print
         sys.stdout.flush()
-    stderr = sys.__stderr__
-    os.write(
-        stderr.fileno(), f"{os.linesep if stderr.isatty() else ''}{text}{os.linesep}".encode()
-    )  # after a bar, or ^C
+    with contextlib.suppress(Exception):  # who read it, `tee` say, may be gone
+        stderr = sys.__stderr__
+        start = os.linesep if stderr.isatty() else ""  # after a bar, or ^C
+        os.write(stderr.fileno(), f"{start}{text}{os.linesep}".encode())
     os._exit(status)
 
 

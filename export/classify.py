@@ -9,6 +9,9 @@ per class: then the accuracy is printed too. Nothing needs a server with --saved
 token is sent with each request.
 """
 
+from commands import early  # noqa: F401  Ctrl-C during the other imports says one line
+
+# isort: split
 import csv
 import pathlib
 import sys

@@ -7,6 +7,9 @@ python -m export.export_model --workdir=DIR | --preset=NAME --output_dir=DIR [--
 --format=litert writes a file for devices in place of a SavedModel, for --support_rows and --query_rows images a task.
 """
 
+from commands import early  # noqa: F401  Ctrl-C during the other imports says one line
+
+# isort: split
 import sys
 
 from absl import flags

@@ -6,6 +6,9 @@ python -m export.freeze_model --preset=NAME|--workdir=DIR --support=FOLDER --out
 The support folder holds one folder of images per class; their names are the names of the classes.
 """
 
+from commands import early  # noqa: F401  Ctrl-C during the other imports says one line
+
+# isort: split
 import sys
 
 from absl import flags

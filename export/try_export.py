@@ -5,6 +5,9 @@ python -m export.try_export --saved_model=DIR/1 [--picture=letters.png] [--queri
 The letters are glyphs of the test scripts. The model is the SavedModel alone: what it adapts with travels in the request.
 """
 
+from commands import early  # noqa: F401  Ctrl-C during the other imports says one line
+
+# isort: split
 from absl import flags
 
 from commands import launcher, path_flags, sources

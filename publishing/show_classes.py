@@ -7,6 +7,9 @@ python -m publishing.show_classes --dataset=tfds --name=cifar100 --class_list=ci
 Says how many classes and images there are; of your own folder also what cannot be read or is left out, in warnings.
 """
 
+from commands import early  # noqa: F401  Ctrl-C during the other imports says one line
+
+# isort: split
 from absl import app, flags
 
 from commands import launcher, path_flags, sources

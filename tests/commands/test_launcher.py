@@ -12,6 +12,7 @@ import time
 import pytest
 
 from commands import launcher
+from commands.calling import MODULES
 
 PACKAGES = ("trainers", "publishing", "studies", "export", "benchmarks")
 BINARIES = sorted(
@@ -130,8 +131,22 @@ launcher.run(main)
     assert (done.returncode, done.stderr, done.stdout) == (75, "step 4 is saved\n", "trained a little\n")
 
 
-@pytest.mark.parametrize("module", ["trainers.train", "trainers.pretrain", "trainers.evaluate"])
-def test_binaries_that_train_import_what_handles_signals_first(module):
+def test_a_signal_keeps_its_status_where_who_read_the_lines_is_gone(tmp_path):
+    """As in `metazoa train ... 2>&1 | tee log`, where Ctrl-C ends both."""
+    (tmp_path / "binary.py").write_text("""
+import os, signal
+from commands import launcher
+launcher.run(lambda: os.kill(os.getpid(), signal.SIGTERM), terminated="terminated")
+""")
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = {**QUIET, "PYTHONPATH": str(tmp_path)}
+    assert subprocess.run([sys.executable, "-m", "binary"], stderr=writer, env=environment).returncode == 75
+    os.close(writer)
+
+
+@pytest.mark.parametrize("module", ["commands.metazoa", *MODULES.values()])
+def test_console_commands_import_what_handles_signals_first(module):
     source = pathlib.Path(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
     first = next(node for node in ast.parse(source).body if isinstance(node, (ast.Import, ast.ImportFrom)))
     assert ast.unparse(first) == "from commands import early"
