@@ -8,6 +8,8 @@ import os
 import socket
 import time
 
+from commands.terminal import printable
+
 _EVERY = 10.0  # seconds between two lines
 _PAUSE = 0.2  # seconds between two tries
 _TRY = 2.0  # seconds that one takes at most
@@ -24,13 +26,13 @@ def read_cluster(text):
         cluster, task = config["cluster"], config["task"]
         tasks = [(kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, ())))]
         addresses = [cluster[kind][index] for kind, index in tasks]
-        for address in addresses:
-            int(address.rpartition(":")[2])
+        if len(set(addresses)) < len(addresses) or not all(map(_is_address, addresses)):
+            raise ValueError(addresses)
         return addresses, tasks.index((task["type"], int(task["index"])))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(
-            'TF_CONFIG must be JSON like {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}. '
-            f"Received: {text}"
+            'TF_CONFIG must be JSON like {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, each '
+            f"address once, with a port from 1 to 65535. Received: {printable(text)}"
         ) from error
 
 
@@ -75,6 +77,11 @@ def wait_for_cluster(seconds):
         wait_for_workers(addresses, place, seconds)
 
 
+def _is_address(address):
+    host, _, port = address.rpartition(":")
+    return host != "" and port.isdecimal() and 1 <= int(port) <= 65535
+
+
 def _listening(address):
     port = int(address.rpartition(":")[2])
     try:
@@ -89,6 +96,6 @@ def _is_there(address):
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_TRY).close()
-    except OSError:
+    except (OSError, UnicodeError):  # the second for a name that none can have
         return False
     return True

@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import json
 import os
 import pathlib
 import time
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -30,6 +32,16 @@ def gather(strategy, values):
         tf.constant(np.array([values], np.int64))
     ).numpy()  # one per replica, those of a process together
     return rows.reshape(num_processes(strategy), -1, len(values))[:, 0]
+
+
+def check_alike(strategy, config):
+    """Raises ValueError, on every process, unless all of them have the same config, plain data."""
+    number = zlib.crc32(json.dumps(config, sort_keys=True).encode())
+    numbers = gather(strategy, [number])[:, 0]
+    if others := [str(worker) for worker in np.flatnonzero(numbers != numbers[0])]:
+        raise ValueError(
+            f"`--config` and its fields must be the same on all workers. Received: others at worker {', '.join(others)}"
+        )
 
 
 def check_shared(strategy, folder, writes):

@@ -67,9 +67,17 @@ def test_addresses_are_read_from_tf_config():
     cluster = {"worker": ["b:1", "c:2"], "chief": ["a:3"]}
     text = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 1}})
     assert rendezvous.read_cluster(text) == (["a:3", "b:1", "c:2"], 2)
-    for bad in ("{", "[]", '{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}'):
-        with pytest.raises(ValueError, match="TF_CONFIG must be JSON like .* Received: "):
+    lists = (["a"], ["a:0"], ["a:65536"], ["a:-1"], [":1"], ["a:1", "a:1"])
+    clusters = [json.dumps({"cluster": {"worker": bad}, "task": {"type": "worker", "index": 0}}) for bad in lists]
+    for bad in ("{", "[]", "[" * 9999, *clusters):
+        with pytest.raises(ValueError, match="TF_CONFIG must be JSON like .*from 1 to 65535. Received: "):
             rendezvous.read_cluster(bad)
+
+
+def test_a_worker_whose_name_none_can_have_is_missing():
+    here, _ = free_addresses()
+    with pytest.raises(TimeoutError, match="Missing: worker 1 at a..b:2$"):
+        rendezvous.wait_for_workers([here, "a..b:2"], 0, 0)
 
 
 @pytest.mark.parametrize("sees", [True, False])
@@ -86,6 +94,21 @@ def test_a_folder_that_a_worker_does_not_share_is_refused(sees, tmp_path, monkey
         ):
             workers.check_shared(None, tmp_path, True)
     assert not list(tmp_path.iterdir())
+
+
+def test_workers_with_other_configs_are_named(monkeypatch):
+    """A learning rate of its own, say, which would part the weights of the workers in silence."""
+    sent = []
+
+    def gather(strategy, values):
+        sent.append(values)
+        return np.array([sent[0], sent[-1]])
+
+    monkeypatch.setattr(workers, "gather", gather)
+    for config in ({"outer": {"learning_rate": 1e-3, "steps": 4}}, {"outer": {"steps": 4, "learning_rate": 1e-3}}):
+        workers.check_alike(None, config)
+    with pytest.raises(ValueError, match="must be the same on all workers. Received: others at worker 1$"):
+        workers.check_alike(None, {"outer": {"learning_rate": 0.5, "steps": 4}})
 
 
 def test_what_fails_since_a_worker_is_gone_can_be_continued(monkeypatch):
