@@ -14,6 +14,8 @@ from zoo.core.cosine_head import CosineHead
 from zoo.core.files import replaced_path
 from zoo.core.replica_statistics import over_replicas
 from zoo.datasets.options import check_int
+from zoo.presets.loader import WEIGHTS_FILE
+from zoo.presets.writer import check_room_for
 
 HEADS = {"linear": keras.layers.Dense, "cosine": CosineHead}
 # Images that the mean of the training features is measured on: as far from that of all as a standard error of 1/80.
@@ -28,10 +30,16 @@ class Pretrainer(Trainer):
     this backbone with a head on top, which no preset keeps.
     """
 
+    kept = (WEIGHTS_FILE, BACKBONE_FILE)
+
     def _compile(self):
         check_kind(self.config, "trainers.pretrain")
         part = self.config["train"]
-        check_int("config.train.batch", part["batch"], 1)
+        if not hasattr(self._train_tasks, "num_classes"):
+            raise ValueError(
+                f"`config.dataset.name` must be data with classes. Received: {self.config['dataset']['name']!r}"
+            )
+        check_int("config.train.batch", part["batch"], 1, self._train_tasks.num_images)
         if part["head"] not in HEADS:
             raise ValueError(f"`config.train.head` must be one of {sorted(HEADS)}. Received: {part['head']!r}")
         backbone = self.model.backbone
@@ -164,5 +172,6 @@ class _Watch(keras.callbacks.Callback):
 
 def save_backbone(backbone, folder):
     """Writes backbone.weights.h5 into a folder, atomically."""
+    check_room_for(backbone, folder)
     with replaced_path(pathlib.Path(folder, BACKBONE_FILE)) as path:
         backbone.save_weights(path)

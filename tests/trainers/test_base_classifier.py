@@ -97,7 +97,13 @@ def test_a_pass_shows_every_image_once_and_any_batch_can_be_the_first():
         (
             "train",
             {"batch": 0, "head": "linear"},
-            "`config.train.batch` must be an int of at least 1. Received: config.train.batch=0",
+            "`config.train.batch` must be an int from 1 to 80. Received: config.train.batch=0",
+        ),
+        ("train", {"batch": 81, "head": "linear"}, "`config.train.batch` must be an int from 1 to 80. Received: "),
+        (
+            "dataset",
+            {"name": "sinusoid", "options": {}, "train_options": {}},
+            "`config.dataset.name` must be data with classes. Received: 'sinusoid'",
         ),
         ("train", {"way": 5, "tasks": 1}, "must have `batch`. .*a config of python -m trainers.train"),
         (

@@ -62,6 +62,11 @@ def save_preset_weights(model, folder):
             f"Received: {len(model.weights)} weights, {len(copy.weights)} in the copy"
         )
     copy.set_weights(model.get_weights())
-    check_room(folder, _MARGIN + sum(weight.nbytes for weight in copy.get_weights()))
+    check_room_for(copy, folder)
     with replaced_path(pathlib.Path(folder, WEIGHTS_FILE)) as path:
         copy.save_weights(path)
+
+
+def check_room_for(model, folder):
+    """Raises OSError where the disk of a folder has no room for a file of the weights of a Keras model."""
+    check_room(folder, _MARGIN + sum(weight.nbytes for weight in model.get_weights()))
