@@ -110,6 +110,9 @@ def _listed(names):
 
 def _read(path):
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        names = json.loads(path.read_text(encoding="utf-8"))
+        for of_subset in names.values():
+            _fingerprint(of_subset)
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} must be the record of the run's classes. Received: {error}") from error
+    return names

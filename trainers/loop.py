@@ -9,6 +9,7 @@ Why not `fit` and its callbacks, which work for every method on one machine:
 """
 
 import contextlib
+import math
 
 import tensorflow as tf
 import tqdm
@@ -23,8 +24,10 @@ from trainers.initial_weights import load_initial_weights
 from trainers.learning_curve import plot_learning_curve
 from trainers.other_layers import other_layers
 from trainers.trainer import Trainer
-from trainers.workdir import Workdir
+from trainers.workdir import LOST, Workdir
 from zoo.core.held_constants import renew_constants
+
+_REMEDY = "try a lower --config.outer.learning_rate with a new --workdir"
 
 
 def train(config, workdir, strategy, command="", make_trainer=None):
@@ -45,6 +48,7 @@ def train(config, workdir, strategy, command="", make_trainer=None):
     """
     files = Workdir(workdir, config, writes=is_chief(strategy))
     with files.locked(), workers.lost_workers(strategy):
+        workers.check_alike(strategy, config)
         workers.check_shared(strategy, files.path, files.writes)
         trainer = (make_trainer or Trainer)(config, strategy)
         manager = files.checkpointer(**trainer.checkpointed)
@@ -58,10 +62,13 @@ def train(config, workdir, strategy, command="", make_trainer=None):
             started_from = load_initial_weights(trainer.model, config)
             if started_from and files.writes:
                 print(f"start: {started_from}", flush=True)
-        _continue_run(files, trainer, config, command)
-        files.claim()
-        files.drop_records_after(trainer.steps_done)
-        _run_to_the_end(files, trainer, manager, config)
+        with _writing(files, manager):
+            _continue_run(files, trainer, config, command)
+            files.claim()
+            files.drop_records_after(trainer.steps_done)
+            writer = files.event_writer()
+        with writer:
+            _run_to_the_end(files, trainer, manager, config)
 
 
 def _run_to_the_end(files, trainer, manager, config):
@@ -71,10 +78,12 @@ def _run_to_the_end(files, trainer, manager, config):
         total=num_steps, initial=trainer.steps_done, unit="step", disable=not files.writes, mininterval=1.0
     )
     recorded = trainer.take_up(files.records())
+    lost = _forget_lost_weights(files, trainer, manager)
     if trainer.steps_done < num_steps:
         trainer.prepare()  # traces, before SIGTERM waits for a step
-    missing = trainer.steps_done and _is_due(every, trainer.steps_done, num_steps) and "validation_loss" not in recorded
-    with progress, files.event_writer(), signals.termination_noted() as trainer.stop_asked:
+    missing = _is_due(every, trainer.steps_done, num_steps) and (lost or "validation_loss" not in recorded)
+    missing = trainer.steps_done and missing
+    with progress, signals.termination_noted() as trainer.stop_asked:
         if workers.gather(trainer.strategy, [missing and files.writes]).any():  # one reads what it has written
             _validate(files, trainer, manager, progress)  # SIGTERM came before it had ended
         while trainer.steps_done < num_steps:
@@ -89,12 +98,26 @@ def _run_to_the_end(files, trainer, manager, config):
             if _is_due(config["checkpoint_every"], trainer.steps_done, num_steps):
                 _save(files, trainer, manager)
     if files.writes:
-        plot_learning_curve(files.path, trainer.metric)
+        with _writing(files, manager):
+            tf.summary.flush()
+            plot_learning_curve(files.path, trainer.metric)
     if reason := trainer.nothing_learned():
         raise DivergenceError(
             f"The run has learned nothing: {reason}. Its weights are in {files.path}; try another --config.outer.learning_rate "
             "with a new --workdir"
         )
+
+
+def _forget_lost_weights(files, trainer, manager):
+    """Whether the weights that a validation has kept are lost; then those of the next one are kept, and a line says so."""
+    validated = files.writes and any("validation_loss" in record for record in files.records())
+    if not validated or not (lost := files.lost_weights(trainer.kept)):
+        return False
+    print(f"{lost}: the next validation keeps its weights in their place", flush=True)
+    trainer.forget_best()
+    with _writing(files, manager):
+        files.record({"step": trainer.steps_done, LOST: 1})
+    return True
 
 
 def _train(files, trainer, manager, progress, stop):
@@ -118,6 +141,11 @@ def _validate(files, trainer, manager, progress):
     """
     with signals.termination_ends(f"terminated: {_saved(files, trainer, manager)}"):
         logs = trainer.validate()
+    if not math.isfinite(logs["validation_loss"]):
+        raise DivergenceError(
+            f"The loss of a validation must stay finite. Received: {logs['validation_loss']} at step {trainer.steps_done:,}, by the "
+            f"weights of {manager.latest_checkpoint}; {_REMEDY}"
+        )
     trainer.last.update(logs)
     best = trainer.is_best(logs)
     with _writing(files, manager):
@@ -139,7 +167,7 @@ def _lost(files, trainer, manager):
     trainer.meet()
     return (
         f"The loss must stay finite. Received: {trainer.last['loss']} at step {step:,} by the batch {source}{there}. The last checkpoint is "
-        f"{manager.latest_checkpoint}; try a lower --config.outer.learning_rate with a new --workdir"
+        f"{manager.latest_checkpoint}; {_REMEDY}"
     )
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from publishing.results import format_count
 from trainers import builder, checks, class_record
 from trainers.distribute import describe_machine
-from trainers.workdir import METRICS_FILE, read_metrics
+from trainers.workdir import METRICS_FILE, read_metrics, validations
 from zoo.core.metrics import lower_is_better
 from zoo.model_based.presentation_accuracy import PresentationAccuracy
 from zoo.presets import from_preset, preset_metadata, untrained
@@ -129,7 +129,7 @@ def training_cost(workdir):
     """
     records = read_metrics(workdir)
     trained = [record for record in records if "loss" in record]
-    validated = [record for record in records if "validation_loss" in record]
+    validated = validations(records)
     if not validated:
         raise ValueError(
             f"`--workdir` must hold the record of a validation, in {METRICS_FILE}: evaluate the run when it has validated. "

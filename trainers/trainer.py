@@ -12,11 +12,15 @@ from trainers.checks import check_run
 from trainers.distribute import distribute_episodes, run_steps
 from trainers.errors import TrainingError
 from trainers.fitting import fit_counts
+from trainers.workdir import LOST, validations
 from zoo.core.metrics import lower_is_better
+from zoo.presets.loader import WEIGHTS_FILE
 
 
 class Trainer:
     """Model, optimizer, episodes and compiled steps of one run."""
+
+    kept = (WEIGHTS_FILE,)  # the files that `keep_weights` writes
 
     def __init__(self, config, strategy):
         tasks = {subset: builder.build_tasks(config["dataset"], subset) for subset in builder.SUBSETS}
@@ -99,11 +103,10 @@ class Trainer:
         """Goes on after these records; names of the values that are recorded at the last step."""
         for record in records:
             self.last.update(record)
-        validated = [record for record in records if f"validation_{self.metric}" in record]
-        if validated:  # a process that ended before its checkpoint has kept weights already
-            self._best.assign(
-                (min if lower_is_better(self.metric) else max)(r[f"validation_{self.metric}"] for r in validated)
-            )
+        validated = [record[f"validation_{self.metric}"] for record in validations(records)]
+        if validated or any(LOST in record for record in records):
+            # A process that ended before its checkpoint has kept weights already.
+            self._best.assign((min if lower_is_better(self.metric) else max)(validated, default=math.nan))
         recorded = {name for record in records if record["step"] == self.steps_done for name in record}
         for held, variable in zip(self._held, self._sums()):
             variable.assign(tf.convert_to_tensor(held))
@@ -168,6 +171,10 @@ class Trainer:
         episodes = builder.episodes(self._validation_tasks, part, seed, part["tasks"])
         targets = [y.numpy() for _, y in episodes.take(part["episodes"] // part["tasks"])]
         return float(np.var(np.concatenate(targets), axis=(0, 1)).mean())
+
+    def forget_best(self):
+        """Makes the next validation the best so far."""
+        self._best.assign(math.nan)
 
     def is_best(self, logs):
         """Whether this validation is the best so far; remembers it if so."""

@@ -8,10 +8,11 @@ import pathlib
 import shutil
 import socket
 
+import h5py
 import numpy as np
 import tensorflow as tf
 
-from commands.sources import writable_folder
+from commands.sources import check_output_folder, writable_folder
 from trainers.checkpoints import restore_latest
 from trainers.events import keep_events_until
 from zoo.core.files import SCRATCH, write_text
@@ -20,6 +21,7 @@ from zoo.presets.writer import save_preset_config, save_preset_weights
 
 LOCK_FILE = ".lock"
 METRICS_FILE = "metrics.jsonl"
+LOST = "kept_weights_lost"  # in a record: what was validated before it is no more
 EVALUATION_FILE = "evaluation.json"
 AD_HOC_FILE = "ad_hoc_evaluation.json"
 EPISODE_FILE = "episode.png"
@@ -51,6 +53,7 @@ class Workdir:
         self.writes = writes
         self._config = config
         if writes:
+            check_output_folder(path, "--workdir")
             writable_folder(path, "--workdir")
         self._check_no_preset()
         self._check_same_run()
@@ -64,8 +67,13 @@ class Workdir:
     def config_before(self):
         """The config of the last start in this folder; None where there was none."""
         path = self.path / "config.json"
+        if not path.is_file():
+            return None
         try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+            config = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(config, dict) or "outer" not in config:
+                raise ValueError(str(config)[:80])
+            return config
         except ValueError as error:
             raise ValueError(f"{path} must be the config of the run, as JSON. Received: {error}") from error
 
@@ -122,8 +130,9 @@ class Workdir:
         """Removes what a killed process left half written."""
         for path in [*self.path.glob(f"{SCRATCH}*"), *self.path.glob("checkpoints/ckpt-*_temp")]:
             shutil.rmtree(path, ignore_errors=True)
-        for path in [*self.path.glob("*.tmp"), *self.path.glob("tensorboard/*.tmp"), *self.path.glob(".shared-*")]:
-            path.unlink(missing_ok=True)
+        for pattern in ("*.tmp", "tensorboard/*.tmp", "checkpoints/checkpoint.tmp*", ".shared-*"):
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def checkpointer(self, sums, **objects):
         """A tf.train.CheckpointManager of these objects, restored to the latest checkpoint that can be read, if any.
@@ -163,6 +172,15 @@ class Workdir:
         """The records so far, see `read_metrics`."""
         return read_metrics(self.path)
 
+    def lost_weights(self, names):
+        """Why the weights that a validation has kept cannot be read, in words; None where all of their files can be opened."""
+        for name in names:
+            try:
+                h5py.File(self.path / name).close()
+            except OSError as error:
+                return f"{self.path / name} cannot be read ({str(error).splitlines()[0]})"
+        return None
+
     def metadata(self):
         """The metadata of model.json; None where it is missing or broken."""
         try:
@@ -200,7 +218,9 @@ def read_metrics(path):
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-            records += [record] if record["step"] >= 0 else []
+            if not record["step"] >= 0:
+                raise ValueError(line)
+            records.append(record)
         except (ValueError, TypeError, KeyError) as error:
             if number == len(lines) and not line.endswith("\n"):
                 break
@@ -208,6 +228,12 @@ def read_metrics(path):
                 f"Line {number} of {path} must be a JSON object with a step: mend or remove it. Received: {line[:60]!r}"
             ) from error
     return records
+
+
+def validations(records):
+    """Those of a run's records that are of a validation: where its kept weights were lost, those since then."""
+    lost = [number for number, record in enumerate(records) if LOST in record]
+    return [record for record in records[max(lost, default=0) :] if "validation_loss" in record]
 
 
 @contextlib.contextmanager

@@ -10,8 +10,16 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from tests.trainers.small_runs import final_weights, make_config, small_classes, train  # noqa: F401
-from trainers import protocols, workdir
+from tests.trainers.small_runs import (
+    final_weights,
+    make_config,
+    pretrain,
+    pretraining_config,
+    small_classes,  # noqa: F401
+    train,
+)
+from trainers import class_record, protocols, workdir
+from trainers.base_classifier import save_backbone
 from trainers.checkpoints import find_checkpoints, restore_latest
 from trainers.loop import TrainingError
 from trainers.workdir import Workdir
@@ -121,6 +129,7 @@ def test_a_run_with_broken_files_ends_as_it_ended_before(tmp_path, capsys):
     preset = zoo.from_preset(tmp_path).get_weights()
     truncate(file_of(tmp_path / "checkpoints", 12, "data"))
     (tmp_path / "checkpoints" / "ckpt-12_temp").mkdir()
+    (tmp_path / "checkpoints" / "checkpoint.tmp0a1b").write_text("half")
     (tmp_path / ".scratch-x").mkdir()
     (tmp_path / "metrics.jsonl.tmp").write_text("half")
     (tmp_path / "model.json").unlink()
@@ -134,7 +143,11 @@ def test_a_run_with_broken_files_ends_as_it_ended_before(tmp_path, capsys):
     ]
     for one, other in zip(zoo.from_preset(tmp_path).get_weights(), preset, strict=True):
         np.testing.assert_array_equal(one, other)
-    left = [path.name for pattern in ("*.tmp", ".*", "checkpoints/*_temp") for path in tmp_path.glob(pattern)]
+    left = [
+        path.name
+        for pattern in ("*.tmp", ".*", "checkpoints/*_temp", "checkpoints/*.tmp*")
+        for path in tmp_path.glob(pattern)
+    ]
     assert left == []
 
 
@@ -186,20 +199,61 @@ def test_weights_without_the_record_of_their_validation_are_not_evaluated(tmp_pa
             protocols.training_cost(tmp_path)
 
 
+@pytest.mark.parametrize("damage", [os.unlink, empty, truncate])
+def test_kept_weights_that_are_lost_are_replaced_by_those_of_the_next_validation(damage, tmp_path, capsys):
+    config = make_config("MAML")
+    train(config, tmp_path)
+    damage(tmp_path / "model.weights.h5")
+    train(config, tmp_path)
+    assert f"{tmp_path / 'model.weights.h5'} cannot be read (" in capsys.readouterr().out
+    assert protocols.training_cost(tmp_path)["kept_step"] == 12
+    zoo.from_preset(tmp_path)
+    train(config, tmp_path)
+    assert "cannot be read" not in capsys.readouterr().out
+
+
+def test_a_backbone_that_is_lost_is_written_again(tmp_path):
+    pretrain(pretraining_config(), tmp_path)
+    (tmp_path / "backbone.weights.h5").unlink()
+    pretrain(pretraining_config(), tmp_path)
+    assert (tmp_path / "backbone.weights.h5").stat().st_size
+
+
+def test_a_backbone_waits_for_room(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(OSError, match="are needed and 1,000 free"):
+        save_backbone(zoo.backbones.conv4((16, 16, 1), filters=2), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_events_that_cannot_be_written_stop_a_run_in_one_line(tmp_path):
+    """A full disk, say, when the file of events is begun."""
+    (tmp_path / "tensorboard").write_text("no folder")
+    with pytest.raises(TrainingError, match="cannot be written: .*Not a directory") as raised:
+        train(make_config(), tmp_path)
+    assert len(str(raised.value).splitlines()) == 1
+
+
 def test_broken_records_are_named(tmp_path):
     good = json.dumps({"step": 2, "loss": 1.0}) + "\n"
     path = tmp_path / "metrics.jsonl"
     path.write_text(f'{good}{{"step": 4, "lo')
     assert workdir.read_metrics(tmp_path) == [{"step": 2, "loss": 1.0}]
-    for bad in ('{"step": 4, "lo\n', "[1]\n", '{"loss": 1}\n'):
+    for bad in ('{"step": 4, "lo\n', "[1]\n", '{"loss": 1}\n', '{"step": NaN}\n'):
         path.write_text(f"{good}{bad}{good}")
         with pytest.raises(
             ValueError, match="Line 2 of .*metrics.jsonl must be a JSON object with a step: mend or remove"
         ):
             workdir.read_metrics(tmp_path)
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match="config.json must be the config of the run, as JSON. Received: "):
-        Workdir(tmp_path, make_config())
+    for bad in ("{", "[]", "[1]", "{}", "null"):
+        (tmp_path / "config.json").write_text(bad)
+        with pytest.raises(ValueError, match="config.json must be the config of the run, as JSON. Received: "):
+            Workdir(tmp_path, make_config())
+    for bad in ("{", "[]", '{"train": 5}', '{"train": [5]}'):
+        (tmp_path / "classes.json").write_text(bad)
+        with pytest.raises(ValueError, match="classes.json must be the record of the run's classes. Received: "):
+            class_record.check_run(tmp_path, {})
 
 
 if __name__ == "__main__":

@@ -149,6 +149,24 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_batch(tmp_path):
     assert not list((tmp_path / "checkpoints").glob("*.index")) and not (tmp_path / "model.weights.h5").exists()
 
 
+def test_a_validation_whose_loss_is_not_finite_stops_the_run_each_time(tmp_path):
+    """Of MAML that takes more inner steps there than in training, say: what they leave is no best."""
+    config = spaced(make_config("MAML", num_steps=2), 2)
+
+    def validate(self, original=loop.Trainer.validate):
+        return {**original(self), "validation_loss": math.nan}
+
+    for _ in range(2):
+        with pytest.MonkeyPatch.context() as patched, pytest.raises(loop.DivergenceError) as raised:
+            patched.setattr(loop.Trainer, "validate", validate)
+            train(config, tmp_path)
+        text = f"must stay finite. Received: nan at step 2, by the weights of {tmp_path / 'checkpoints' / 'ckpt-2'};"
+        assert text in str(raised.value)
+        assert not (tmp_path / "model.weights.h5").exists()
+    train(config, tmp_path)
+    zoo.from_preset(tmp_path)
+
+
 @pytest.mark.slow
 def test_pretraining_stops_with_its_step_and_batch(tmp_path):
     config = pretraining_config(learning_rate=1e38)

@@ -95,7 +95,7 @@ def from_preset(name_or_folder, **overrides):
     serialized = content["model"]
     weights = folder / WEIGHTS_FILE
     # A model has no more weights than its file has bytes; one that says so would fill the memory first.
-    max_weights = weights.stat().st_size if weights.is_file() else _MAX_WEIGHTS
+    max_weights = (weights.is_file() and weights.stat().st_size) or _MAX_WEIGHTS
     model = build_model(serialized, max_weights, **overrides)
     check_shapes_kept(serialized, overrides, model)
     if not weights.is_file():
