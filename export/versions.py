@@ -6,7 +6,9 @@ import pathlib
 import shutil
 import tempfile
 
-from commands.sources import writable_folder
+import tensorflow as tf
+
+from commands.sources import check_output_folder, writable_folder
 
 HIGHEST_VERSION = 2**63 - 1  # a server reads the name of the folder as an int64
 
@@ -34,7 +36,9 @@ def new_version(output_dir, version):
 
     Raises:
         ValueError: where `output_dir` cannot be written.
+        OSError: where the disk is full.
     """
+    check_output_folder(output_dir, "output_dir")
     output_dir = writable_folder(output_dir, "output_dir")
     # Not a number, which a server would load, but on the same disk, for the rename.
     scratch = pathlib.Path(tempfile.mkdtemp(dir=output_dir, prefix=".writing-"))
@@ -42,5 +46,7 @@ def new_version(output_dir, version):
         yield scratch
         scratch.chmod(0o755)
         os.rename(scratch, output_dir / str(version))
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(f"{output_dir} cannot hold the export: {error.message.splitlines()[0]}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -245,6 +245,13 @@ def test_a_version_that_no_server_can_read_is_refused(tmp_path):
         versions.choose_version(tmp_path)
 
 
+def test_an_export_on_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    with pytest.raises(OSError, match=f"^{tmp_path} cannot hold the export: No space left on device$"):
+        with versions.new_version(tmp_path, 1):
+            raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nand where")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_home_folder_is_found(tmp_path, monkeypatch):
     """`export_saved_model(model, "~/served")` wrote into a folder called ~, which nobody should have to remove."""
     monkeypatch.setenv("HOME", str(tmp_path))
