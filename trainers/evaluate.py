@@ -53,6 +53,7 @@ def main():
     if _WORKDIR.value:
         sources.writable_folder(_WORKDIR.value, "--workdir")
         protocols.training_cost(_WORKDIR.value)
+        stamp = reporting.weights_stamp(_WORKDIR.value)
     task_loop.set_task_loop(_TASK_LOOP.value)
     distribute.configure_threads(builder.method_class(training_config(source)))
     results, tasks = protocols.evaluate_preset(
@@ -72,7 +73,7 @@ def main():
     if table := presentations.presentations_table(presentations.presentation_curves(results)):
         print(table)
     if _WORKDIR.value:
-        reporting.write_results(_WORKDIR.value, results, tasks)
+        reporting.write_results(_WORKDIR.value, results, tasks, stamp)
 
 
 if __name__ == "__main__":

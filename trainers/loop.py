@@ -10,6 +10,7 @@ Why not `fit` and its callbacks, which work for every method on one machine:
 
 import contextlib
 import math
+import re
 
 import tensorflow as tf
 import tqdm
@@ -27,6 +28,8 @@ from trainers.trainer import Trainer
 from trainers.workdir import LOST, Workdir
 from zoo.core.held_constants import renew_constants
 
+# What messages have beside what they say: where in the graph it is.
+_ADDRESS = re.compile(r"Graph execution error:|Detected at .*|<stack traces unavailable>|\{\{.*?\}\}")
 _REMEDY = "try a lower --config.outer.learning_rate with a new --workdir"
 
 
@@ -42,7 +45,7 @@ def train(config, workdir, strategy, command="", make_trainer=None):
 
     Raises:
         ValueError: for a config that cannot be built or started from what it names, or a workdir that cannot be used.
-        TrainingError: when the episodes break the model's contract, or the disk is full.
+        TrainingError: when the episodes break the model's contract or cannot be read, or disk or memory is full.
         DivergenceError: when the loss is no longer finite, or the run has learned nothing in the end.
         Resumable: after SIGTERM, where the process handles it (`commands.signals`); what was trained is saved.
     """
@@ -122,7 +125,8 @@ def _forget_lost_weights(files, trainer, manager):
 
 def _train(files, trainer, manager, progress, stop):
     """Trains to step `stop`, or to where SIGTERM was noticed, and records what was trained."""
-    logs = trainer.train_until(stop)
+    with _in_a_line(trainer.strategy):
+        logs = trainer.train_until(stop)
     if logs is None:
         return
     trainer.last.update(logs)
@@ -139,7 +143,7 @@ def _validate(files, trainer, manager, progress):
 
     The record comes last: a process that ends before it validates this step again.
     """
-    with signals.termination_ends(f"terminated: {_saved(files, trainer, manager)}"):
+    with signals.termination_ends(f"terminated: {_saved(files, trainer, manager)}"), _in_a_line(trainer.strategy):
         logs = trainer.validate()
     if not math.isfinite(logs["validation_loss"]):
         raise DivergenceError(
@@ -182,6 +186,23 @@ def _save(files, trainer, manager):
         with _writing(files, manager):
             tf.summary.flush()  # no step before a checkpoint is written again: its events must be there
             manager.save(checkpoint_number=trainer.steps_done)
+
+
+@contextlib.contextmanager
+def _in_a_line(strategy):
+    """Context of steps: what TensorFlow says where they fail, by a broken contract, data that is gone or too little memory, is a line.
+
+    Where several processes train, what is no broken contract may be the end of another, and stays as it is.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if workers.num_processes(strategy) > 1 and not isinstance(error, tf.errors.InvalidArgumentError):
+            raise
+        text = _ADDRESS.sub("", error.message)
+        raise TrainingError(
+            text.partition("assertion failed: ")[2].partition("\n")[0] or text.strip().partition("\n")[0]
+        ) from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 import shutil
 import tempfile
@@ -13,16 +14,30 @@ from trainers.learning_curve import CURVE_FILE
 from trainers.workdir import AD_HOC_FILE, EPISODE_FILE, EVALUATION_FILE, PRESENTATIONS_FILE
 from zoo.core.files import write_text
 from zoo.datasets.pictures import plot_episode
-from zoo.presets.loader import CARD_FILE, from_preset, preset_metadata
+from zoo.presets.loader import CARD_FILE, WEIGHTS_FILE, from_preset, preset_metadata
 from zoo.presets.writer import save_preset_config
 
 
-def write_results(workdir, results, tasks):
+def weights_stamp(workdir):
+    """What tells whether the weights in a workdir have been replaced."""
+    stat = os.stat(pathlib.Path(workdir, WEIGHTS_FILE))
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def write_results(workdir, results, tasks, stamp):
     """Writes results into a workdir.
 
     The card takes the results of the config's protocols on test classes. What was asked of other counts or classes, or of
     fewer episodes than the card has already, goes to a file of its own; the card keeps the results of the other protocols.
+
+    Raises:
+        ValueError: where the weights are no more those of `stamp`, the `weights_stamp` from before the evaluation.
     """
+    if stamp != weights_stamp(workdir):
+        raise ValueError(
+            f"`--workdir` must hold one set of weights while it is evaluated: evaluate again. Received: {workdir}, where a training run "
+            "has kept better ones meanwhile"
+        )
     folder = pathlib.Path(workdir)
     metadata = preset_metadata(folder)
     protocols_of_card = metadata["config"]["evaluation"]["protocols"]

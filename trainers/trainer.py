@@ -10,7 +10,6 @@ import tensorflow as tf
 from trainers import builder, class_record, divergence, workers
 from trainers.checks import check_run
 from trainers.distribute import distribute_episodes, run_steps
-from trainers.errors import TrainingError
 from trainers.fitting import fit_counts
 from trainers.workdir import LOST, validations
 from zoo.core.metrics import lower_is_better
@@ -204,13 +203,7 @@ class Trainer:
         return done
 
     def _call(self, step, iterator, num_steps):
-        try:
-            return int(self._run[step](iterator, tf.constant(num_steps)))
-        except tf.errors.InvalidArgumentError as error:
-            # A failed assertion: its message stands in brackets, the rest is the address in the graph.
-            raise TrainingError(
-                error.message.partition("assertion failed: ")[2].split("\n")[0] or error.message
-            ) from error
+        return int(self._run[step](iterator, tf.constant(num_steps)))
 
     def _reset_metrics(self):
         for metric in self.model.metrics:

@@ -14,7 +14,7 @@ from publishing.card import model_card
 from tests.trainers.small_runs import final_weights, make_config, small_classes, train  # noqa: F401
 from trainers import builder, loop, protocols, workdir
 from trainers.events import read_records
-from trainers.reporting import write_results
+from trainers.reporting import weights_stamp, write_results
 from zoo.presets.loader import preset_metadata
 
 
@@ -212,7 +212,7 @@ def test_a_card_names_every_machine_that_a_run_ran_on(tmp_path, monkeypatch):
 def test_results_go_when_the_weights_they_were_measured_on_go(tmp_path, monkeypatch):
     train(make_config(num_steps=4), tmp_path)
     results, tasks = protocols.evaluate_preset(tmp_path)
-    write_results(tmp_path, results, tasks)
+    write_results(tmp_path, results, tasks, weights_stamp(tmp_path))
     assert (tmp_path / "card.md").exists() and preset_metadata(tmp_path)["results"] == results
     for best, remains in ((False, True), (True, False)):
         monkeypatch.setattr(loop.Trainer, "is_best", lambda self, logs, best=best: best)

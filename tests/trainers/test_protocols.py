@@ -8,8 +8,8 @@ from PIL import Image
 
 from publishing.results import describe_protocol, few_classes_remark, presets_table
 from tests.trainers.small_runs import make_config, small_classes, train  # noqa: F401
-from trainers import protocols
-from trainers.reporting import write_results
+from trainers import builder, protocols, workdir
+from trainers.reporting import weights_stamp, write_results
 from zoo.presets.loader import preset_metadata
 
 PROTOCOLS = {
@@ -52,7 +52,7 @@ def test_ranged_protocols_are_evaluated_to_the_end(tmp_path):
     }
     train(config, tmp_path)
     results, tasks = protocols.evaluate_preset(tmp_path)
-    write_results(tmp_path, results, tasks)
+    write_results(tmp_path, results, tasks, weights_stamp(tmp_path))
     text = (
         "2- to 4-way 1- to 3-shot, 2 queries per class, 12 test episodes of 10 classes; batch_norm_mode running, seed 0"
     )
@@ -71,7 +71,7 @@ def test_the_card_keeps_what_was_asked_of_its_protocols(tmp_path, capsys):
     def evaluate(**options):
         results, tasks = protocols.evaluate_preset(tmp_path, **options)
         capsys.readouterr()
-        write_results(tmp_path, results, tasks)
+        write_results(tmp_path, results, tasks, weights_stamp(tmp_path))
         return [(tmp_path / name).read_text() for name in names if (tmp_path / name).is_file()]
 
     def ad_hoc():
@@ -93,6 +93,19 @@ def test_the_card_keeps_what_was_asked_of_its_protocols(tmp_path, capsys):
     results = preset_metadata(tmp_path)["results"]
     assert [(result["protocol"], result["episodes"]) for result in results] == [("3way", 10), ("2way", 20)]
     assert json.loads(more[1]) == results
+
+
+def test_results_of_weights_that_training_has_replaced_are_not_written(tmp_path):
+    files, config = workdir.Workdir(tmp_path, make_config()), make_config()
+    model = builder.build_model(config)
+    files.describe_model(model, {"config": config})
+    files.keep_weights(model)
+    stamp = weights_stamp(tmp_path)
+    files.keep_weights(model)
+    with pytest.raises(
+        ValueError, match="while it is evaluated: evaluate again. Received: .*kept better ones meanwhile$"
+    ):
+        write_results(tmp_path, [], None, stamp)
 
 
 def test_protocols_that_the_data_cannot_give_are_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import sys
 
@@ -177,6 +178,25 @@ def test_pretraining_stops_with_its_step_and_batch(tmp_path):
     with np.load(tmp_path / "diverged_step_2.npz") as saved:
         np.testing.assert_array_equal(saved["images"], images)
         np.testing.assert_array_equal(saved["labels"], labels)
+
+
+@pytest.mark.parametrize(
+    "kind, message, expected",
+    [
+        (tf.errors.NotFoundError, "Graph execution error:\n\nDetected at node a\n{{node a}} c0/1.png; No such file\n\t[[b]]", "c0/1.png; No such file"),
+        (tf.errors.ResourceExhaustedError, "{{function_node b}} OOM when allocating tensor", "OOM when allocating tensor"),
+        (tf.errors.InvalidArgumentError, "a\nb assertion failed: [`way` must be 5]\n\t[[c]]", "[`way` must be 5]"),
+    ],
+)  # fmt: skip
+def test_a_step_that_fails_ends_the_run_in_one_line(kind, message, expected, tmp_path, monkeypatch):
+    """Of pretraining as well, whose steps are those of `fit`."""
+
+    def fail(*_):
+        raise kind(None, None, message)
+
+    monkeypatch.setattr(loop.Trainer, "train_until", fail)
+    with pytest.raises(loop.TrainingError, match=f"^{re.escape(expected)}$"):
+        train(make_config(), tmp_path)
 
 
 def test_a_run_that_has_learned_nothing_says_so_each_time(tmp_path):
