@@ -1,11 +1,13 @@
 """Pretraining: a plain classifier of the training classes, whose body few-shot methods start from."""
 
+import contextlib
 import pathlib
 import time
 
 import keras
 import tensorflow as tf
 
+from commands import signals
 from trainers import builder
 from trainers.checks import check_kind, check_run
 from trainers.initial_weights import BACKBONE_FILE
@@ -83,8 +85,14 @@ class Pretrainer(Trainer):
         """Trains up to step `stop`; the mean loss and accuracy of these steps, as a dict; None where it was stopped before."""
         start = time.perf_counter()
         batches = self._batches(self._train_tasks, "train", self.steps_done).take(stop - self.steps_done)
-        watch = _Watch(self._is_to_stop, self._sums())
-        history = self.classifier.fit(batches, shuffle=False, verbose=0, callbacks=[watch]).history
+        with contextlib.ExitStack() as tracing:
+            if (
+                self.classifier.train_function is None
+            ):  # nothing is lost before its first step, which may take long to trace
+                text = "terminated: the same command continues from the last checkpoint"
+                tracing.enter_context(signals.termination_ends(text))
+            watch = _Watch(self._is_to_stop, self._sums(), tracing.close)
+            history = self.classifier.fit(batches, shuffle=False, verbose=0, callbacks=[watch]).history
         self._step.assign(min(stop, self.steps_done + watch.num_steps))
         self._seconds.assign_add(time.perf_counter() - start)
         if num_lost := self._count_lost():
@@ -151,13 +159,13 @@ class _Classifier(keras.Model):
 
 
 class _Watch(keras.callbacks.Callback):
-    """Ends `fit` where a function says so; counts its steps. What its metrics have summed before goes on."""
+    """Ends `fit` where a function says so; counts its steps, and tells of each. What its metrics have summed before goes on."""
 
     num_steps = 0
 
-    def __init__(self, is_to_stop, sums):
+    def __init__(self, is_to_stop, sums, stepped):
         super().__init__()
-        self._is_to_stop = is_to_stop
+        self._is_to_stop, self._stepped = is_to_stop, stepped
         self._sums = [(variable, variable.numpy()) for variable in sums]
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -166,6 +174,7 @@ class _Watch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.num_steps = batch + 1
+        self._stepped()
         if self._is_to_stop():
             self.model.stop_training = True
 

@@ -84,6 +84,17 @@ def test_sigterm_saves_where_the_run_stands_and_it_ends_as_if_none_had_come(tmp_
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
 
+def test_sigterm_does_not_wait_for_pretraining_to_trace_its_step(tmp_path, terminate, monkeypatch):
+    def train_step(self, data, original=base_classifier._Classifier.train_step):
+        terminate()
+        return original(self, data)
+
+    monkeypatch.setattr(base_classifier._Classifier, "train_step", train_step)
+    with pytest.raises(Left, match="terminated: the same command continues from the last checkpoint"):
+        pretrain(pretraining_config(), tmp_path)
+    assert not (tmp_path / "checkpoints").exists()
+
+
 @pytest.mark.slow
 def test_sigterm_stops_pretraining_alike(tmp_path, terminate, monkeypatch):
     config = spaced(pretraining_config(learning_rate=0.02), 6)
