@@ -426,7 +426,7 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_header(tmp_path):
 
 
 def test_many_images_lie_on_disk_and_give_the_same_episodes(tmp_path, monkeypatch):
-    names = [f"class{number}" for number in range(9)]
+    names = [f"class{number}" for number in range(18)]
     _write_classes(tmp_path / "train", names, num_images=4)
     options = dict(augmentation={"flip": True})
     in_memory = image_folder.load("train", tmp_path, **options)
@@ -529,14 +529,32 @@ def test_too_few_classes_to_split(tmp_path):
         image_folder.load("train", tmp_path)
 
 
-def test_subset_without_its_folder(tmp_path):
+@pytest.mark.parametrize("split_by, needed", [("classes", "6 classes"), ("images", "6 images of a class")])
+def test_subset_without_its_folder(tmp_path, split_by, needed):
     _write_classes(tmp_path / "train", ["a"])
-    message = (
-        "must have the subset 'test', called test or testing. Received: train; some of the {} of 'train' may go there$"
-    )
-    for split_by in ("classes", "images"):
-        with pytest.raises(ValueError, match=message.format(split_by)):
-            image_folder.load("test", tmp_path, split_by=split_by)
+    message = f"must have the subset 'test', called test or testing. Received: train; 'train' gives some of its own where it has {needed}$"
+    with pytest.raises(ValueError, match=message):
+        image_folder.load("test", tmp_path, split_by=split_by)
+
+
+def test_a_missing_subset_has_classes_of_training(tmp_path):
+    _write_classes(tmp_path / "train", "abcdef")
+    _write_classes(tmp_path / "test", ["x", "y"])
+    message = "has no subset 'validation': of the 6 classes of 'train' it gets ., .$"
+    with pytest.warns(UserWarning, match=message):
+        train, validation, test = (
+            image_folder.load(part, tmp_path).names for part in ("train", "validation", "test")
+        )
+    assert len(validation) == 2 and sorted(train + validation) == list("abcdef") and test == ("x", "y")
+    assert image_folder.load("trainval", tmp_path).names == tuple("abcdef")
+
+
+def test_missing_subsets_have_images_of_training_with_split_by_images(tmp_path):
+    _write_classes(tmp_path / "training", ["a", "b"], num_images=12)
+    with pytest.warns(UserWarning, match="no subset 'validation': of the 2 classes of 'train' it gets 6 images$"):
+        parts = [image_folder.load(part, tmp_path, split_by="images") for part in ("train", "validation", "test")]
+    assert [[len(rows) for rows in part.members] for part in parts] == [[6, 6], [3, 3], [3, 3]]
+    assert len({name for part in parts for name in part.image_names}) == 24
 
 
 def test_two_validation_folders(tmp_path):

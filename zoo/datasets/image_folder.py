@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from zoo.datasets.image_files import EXTENSIONS, check_fit, files_below, image_files, read_image, repeated, subfolders
-from zoo.datasets.image_split import BY, deal_images
+from zoo.datasets.image_split import BY, deal_images, fewest_of_train, with_missing
 from zoo.datasets.image_store import ImageStore, in_parallel
 from zoo.datasets.image_table import read_table
 from zoo.datasets.messages import counted, kinds_of, listed, warn_once
@@ -36,7 +36,8 @@ def load(
     """The classes of a folder, each a folder of PNG, JPEG, GIF, BMP or WEBP images; or those of a CSV file.
 
     Two layouts are known. Where `root` has folders of subsets, called "train", "validation" and "test" (or "training",
-    "val", "valid", "testing", in any case), these hold the class folders. Else `root` holds the class folders themselves,
+    "val", "valid", "testing", in any case), these hold the class folders; of a subset without a folder, `split` gives it a part of
+    the training classes (at least two, in a line), by the ratio of the fractions. Else `root` holds the class folders themselves,
     and `split` deals the classes out, drawn by `split_seed`; each subset gets at least two, or one of fewer than six. No class is in two subsets. A
     class is also called "train" where a folder of that name holds images and stands beside others.
 
@@ -64,8 +65,8 @@ def load(
         image_size: side in pixels.
         channels: 1 (grey) or 3 (RGB).
         invert: whether the images are dark ink on light paper, to turn into ink 1 and paper 0; False for photographs.
-        split: fractions of the classes (of the images of each class, where `split_by` says so) for train, validation and test, positive and of sum 1. Unused where `root` has
-            folders of subsets.
+        split: fractions of the classes (of the images of each class, where `split_by` says so) for train, validation and test, positive and of sum 1. Where `root` has
+            folders of subsets, for those that are missing.
         split_seed: int of at least 0.
         distortions: whether episodes show each image under a random affine transform, see `zoo.datasets.distortion`;
             meant for ink on paper, since what comes from outside of an image is 0.
@@ -164,8 +165,8 @@ def _classes_of(root, wanted, split, split_seed, split_by, on_error):
         parts = _parts_of_table(root, split, split_seed, split_by == "images", on_error == "raise")
     for part in wanted:
         if part not in parts:
-            shared = "images" if split_by == "images" else "classes"
-            remedy = "" if part == "train" else f"; some of the {shared} of 'train' may go there"
+            needed = f"{fewest_of_train(parts)} {'images of a class' if split_by == 'images' else 'classes'}"
+            remedy = "" if part == "train" else f"; 'train' gives some of its own where it has {needed}"
             raise ValueError(
                 f"{root} must have the subset {part!r}, called {' or '.join(CALLED[part])}. Received: {listed(parts)}{remedy}"
             )
@@ -186,14 +187,15 @@ def _parts_of_folder(root, split, split_seed, by_images):
         dealt = deal(sorted(of_classes), split, split_seed, "split", root, _BY_IMAGES)
         folders = {part: [of_classes[name] for name in names] for part, names in dealt.items()}
     files = _scan(root, folders)
-    return {part: {folder.name: files[folder] for folder in chosen} for part, chosen in folders.items()}
+    parts = {part: {folder.name: files[folder] for folder in chosen} for part, chosen in folders.items()}
+    return with_missing(root, parts, split, split_seed, by_images)
 
 
 def _parts_of_table(path, split, split_seed, by_images, all_there):
     """{subset: {class: its files}} of a CSV file."""
     files, subsets = read_table(path, subset_called, by_images, all_there)
     if subsets is not None:
-        return subsets
+        return with_missing(path, subsets, split, split_seed, by_images)
     if by_images:
         return deal_images(path, files, split, split_seed)
     dealt = deal(list(files), split, split_seed, "split", path, _BY_IMAGES)

@@ -1,13 +1,14 @@
-"""The same classes in training and test, with other images: what `split_by="images"` of the image data sets means."""
+"""The same classes in training and test, with other images: what `split_by="images"` of the image data sets means; and subsets
+that a data set leaves out."""
 
 from zoo.datasets.messages import counted, listed, warn_once
-from zoo.datasets.subsets import PARTS, check_fractions, dealt_rows
+from zoo.datasets.subsets import PARTS, check_fractions, deal, dealt_rows
 
 BY = ("classes", "images")
 _FEWEST = 2  # images of a class in a subset: one for the support and one to ask about
 
 
-def deal_images(source, classes, fractions, seed):
+def deal_images(source, classes, fractions, seed, subsets=PARTS):
     """{subset: {class: its files}} with every class in each of "train", "validation" and "test", at least two files each.
 
     Args:
@@ -15,6 +16,7 @@ def deal_images(source, classes, fractions, seed):
         classes: {name: its files}.
         fractions: of the files of each class, for train, validation and test; positive and of sum 1.
         seed: int of at least 0. The files of a class are drawn by it and the number of files alone.
+        subsets: of PARTS, the ones to deal out to.
 
     Raises:
         ValueError: for other fractions.
@@ -23,16 +25,56 @@ def deal_images(source, classes, fractions, seed):
         UserWarning: of classes that are left out, for having fewer than six files.
     """
     check_fractions("split", fractions)
-    needed = _FEWEST * len(PARTS)
+    needed = _FEWEST * len(subsets)
     small = {name: files for name, files in classes.items() if len(files) < needed}
     if small:
         warn_once(
             f"{source}: {counted(len(small), 'class', 'classes')} left out, of fewer than {needed} images, {_FEWEST} for each "
             f"subset: {listed(f'{name} ({len(files)})' for name, files in small.items())}"
         )
-    parts = {part: {} for part in PARTS}
+    parts = {part: {} for part in subsets}
     for name, files in classes.items():
         if name not in small:
-            for part, rows in dealt_rows(len(files), fractions, seed, _FEWEST).items():
+            for part, rows in dealt_rows(len(files), fractions, seed, _FEWEST, subsets).items():
                 parts[part][name] = sorted(files[row] for row in rows)
     return parts
+
+
+def with_missing(source, parts, fractions, seed, by_images):
+    """The subsets of a data set that has some of its own, with those that it leaves out dealt out of its training data.
+
+    Args:
+        source: where they come from, for the messages.
+        parts: {subset: {class: its files}}.
+        fractions, seed: as in `deal_images`; of "train" and the missing subsets by their ratios.
+        by_images: whether the missing subsets have images of the training classes, rather than classes of their own.
+
+    Returns:
+        {subset: {class: its files}}; `parts` itself where nothing is missing, or training has too little for two classes, or two
+        images of a class, in each.
+
+    Warns:
+        UserWarning: of what was taken.
+    """
+    missing = [part for part in PARTS if part not in parts]
+    subsets = ["train", *missing]
+    classes = dict(sorted(parts.get("train", {}).items()))
+    sizes = [len(files) for files in classes.values()] if by_images else [len(classes)]
+    if not missing or max(sizes, default=0) < fewest_of_train(parts):
+        return parts
+    if by_images:
+        dealt = deal_images(source, classes, fractions, seed, subsets)
+    else:
+        names = deal(list(classes), fractions, seed, "split", source, parts=subsets)
+        dealt = {part: {name: classes[name] for name in of_part} for part, of_part in names.items()}
+    for part in missing:
+        taken = counted(sum(map(len, dealt[part].values())), "image") if by_images else listed(dealt[part])
+        warn_once(
+            f"{source} has no subset {part!r}: of the {counted(len(classes), 'class', 'classes')} of 'train' it gets {taken}"
+        )
+    return {**parts, **dealt}
+
+
+def fewest_of_train(parts):
+    """How many classes, or images of a class, training data must have to give some to each of the missing subsets."""
+    return _FEWEST * (1 + sum(part not in parts for part in PARTS))

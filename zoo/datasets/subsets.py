@@ -32,7 +32,7 @@ def parts_of(subset):
     return ("train", "validation") if subset == "trainval" else (subset,)
 
 
-def deal(names, fractions, seed, option, source, otherwise=""):
+def deal(names, fractions, seed, option, source, otherwise="", parts=PARTS):
     """Names by part, dealt out by `seed`: {"train": [...], "validation": [...], "test": [...]}, each with at least two, as a
     task has, where there are six or more, and else with at least one.
 
@@ -43,19 +43,20 @@ def deal(names, fractions, seed, option, source, otherwise=""):
         option: what the fractions are called, for the message.
         source: where the classes come from, for the message.
         otherwise: what helps where there are too few, for the message.
+        parts: of PARTS, the ones to deal out to.
 
     Raises:
-        ValueError: for other fractions, or fewer than three names.
+        ValueError: for other fractions, or fewer names than parts.
     """
     check_fractions(option, fractions)
     count = len(names)
-    if count < 3:
+    if count < len(parts):
         raise ValueError(
-            f"{source} must have at least 3 classes, one for each of train, validation and test. Received: "
+            f"{source} must have at least {len(parts)} classes, one for each of train, validation and test. Received: "
             f"{count} ({', '.join(names)}){otherwise}"
         )
-    fewest = 2 if count >= 2 * len(PARTS) else 1
-    return {part: [names[i] for i in rows] for part, rows in dealt_rows(count, fractions, seed, fewest).items()}
+    fewest = 2 if count >= 2 * len(parts) else 1
+    return {part: [names[i] for i in rows] for part, rows in dealt_rows(count, fractions, seed, fewest, parts).items()}
 
 
 def check_fractions(option, fractions):
@@ -66,9 +67,12 @@ def check_fractions(option, fractions):
         raise ValueError(f"`{option}` must be three positive fractions of sum 1. Received: {option}={fractions!r}")
 
 
-def dealt_rows(count, fractions, seed, fewest=1):
-    """The numbers below `count` by part, drawn by `seed`: arrays of about these fractions, of at least `fewest` each."""
-    num_train = min(max(round(fractions[0] * count), fewest), count - 2 * fewest)
-    num_validation = min(max(round(fractions[1] * count), fewest), count - num_train - fewest)
+def dealt_rows(count, fractions, seed, fewest=1, parts=PARTS):
+    """The numbers below `count` by part, drawn by `seed`: arrays of about the fractions of these parts, of at least `fewest` each."""
+    shares = [fraction for part, fraction in zip(PARTS, fractions) if part in parts]
+    ends = [0]
+    for later, share in zip(range(len(shares) - 1, 0, -1), shares):
+        size = max(round(share / sum(shares) * count), fewest)
+        ends.append(ends[-1] + min(size, count - ends[-1] - later * fewest))
     order = np.random.default_rng(seed).permutation(count)
-    return dict(zip(PARTS, np.split(order, [num_train, num_train + num_validation])))
+    return dict(zip(parts, np.split(order, ends[1:])))
