@@ -126,6 +126,10 @@ def test_every_builder_takes_the_options_of_batch_norm(name, options):
 def test_bad_names_and_sizes_are_named():
     with pytest.raises(ValueError, match="Unknown backbone: expected one of .* Received: 'conv9'"):
         backbones.build("conv9")
+    with pytest.raises(ValueError, match=r"Options of the backbone 'conv4' must be among .*'filters'.*: \['weights'\]$"):
+        backbones.build("conv4", weights="imagenet")  # of another backbone, which a flag has replaced
+    with pytest.raises(ValueError, match=r"Options of the backbone 'keras_application' must .* Received: no name$"):
+        backbones.build("keras_application")
     with pytest.raises(ValueError, match="at least 16 x 16. Received: input_shape="):
         backbones.build("conv4", input_shape=(12, 12, 1))
     with pytest.raises(ValueError, match="at least 65 x 65. Received: input_shape="):

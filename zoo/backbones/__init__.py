@@ -1,5 +1,7 @@
 """Backbones: plain functional builders, inputs to embeddings."""
 
+import inspect
+
 from zoo.backbones.application import application_names, keras_application
 from zoo.backbones.conv4 import conv4, strided_conv4
 from zoo.backbones.conv5 import conv5
@@ -24,7 +26,15 @@ BACKBONES = {
 
 
 def build(name, /, **options):
-    """The backbone of that name as a keras.Model. Raises ValueError for an unknown name."""
+    """The backbone of that name as a keras.Model. Raises ValueError for an unknown name, and for options that it does not take."""
     if name not in BACKBONES:
         raise ValueError(f"Unknown backbone: expected one of {sorted(BACKBONES)}. Received: {name!r}")
+    known = inspect.signature(BACKBONES[name]).parameters
+    unknown = sorted(set(options) - set(known))
+    missing = sorted(
+        option for option in known if known[option].default is inspect.Parameter.empty and option not in options
+    )
+    if unknown or missing:
+        received = " and ".join(filter(None, [f"{unknown}" if unknown else "", f"no {missing[0]}" if missing else ""]))
+        raise ValueError(f"Options of the backbone {name!r} must be among {sorted(known)}. Received: {received}")
     return BACKBONES[name](**options)

@@ -60,7 +60,7 @@ def keras_application(
     Args:
         name: of the network, "MobileNetV2" say; `application_names()` lists them.
         input_shape: (height, width, channels) of the images of the data set, 1 or 3 channels; grey becomes three times the same.
-        weights: None, or "none" as a flag of a config says it, for random ones; "imagenet" for those that Keras downloads once and keeps; or a file of weights of this
+        weights: None, or "none" or "" as a flag of a config says it, for random ones; "imagenet" for those that Keras downloads once and keeps; or a file of weights of this
             network without its top (.weights.h5 or .h5).
         trainable: whether training changes the network. Frozen, its BatchNorm has the averages that the weights came with.
         pooling: "avg" or "max" over height and width.
@@ -125,7 +125,7 @@ def _built(name, input_shape, weights, pooling, options):
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(f"`options` of {name} must be among {known}. Received: {unknown}")
-    weights = None if str(weights).lower() == "none" else weights
+    weights = None if str(weights).lower() in ("none", "") else weights
     weights = os.path.expanduser(weights) if isinstance(weights, (str, os.PathLike)) else weights
     named = weights is None or weights == "imagenet"
     if not named and not (isinstance(weights, str) and pathlib.Path(weights).is_file()):
