@@ -41,14 +41,14 @@ def main():
     config = builder.to_dict(_CONFIG.value)
     checks.check_kind(config, "trainers.train")
     distribute.configure_threads(builder.method_class(config))
-    model = builder.build_model(config)
+    tasks, part = builder.build_tasks(config["dataset"], "train"), config["train"]
+    model = builder.build_model(builder.with_input_shape(config, tasks))
     model.compile(optimizer=builder.build_optimizer(config["outer"]))
     train_step = tf.function(model.train_step, autograph=False)
 
     def step(batch):
         float(train_step(batch)["loss"])  # until it is there
 
-    tasks, part = builder.build_tasks(config["dataset"], "train"), config["train"]
     waited, total = waiting(builder.episodes(tasks, part, config["seed"], part["tasks"]), step, _STEPS.value)
     step_ms, waited_ms = (1000 * seconds / _STEPS.value for seconds in (total, waited))
     print(f"{step_ms:.1f} ms a step, {waited_ms:.2f} ms of them waiting for episodes: {waited / total:.2%}")

@@ -209,7 +209,7 @@ def get_image_folder_config():
     config.model.backbone = "keras_application"
     config.model.backbone_options = {
         "name": "MobileNetV2",
-        "input_shape": (96, 96, 3),
+        "input_shape": config_dict.placeholder(tuple),  # that of the data
         "weights": "imagenet",
         "trainable": True,
         "options": {"alpha": 0.35},

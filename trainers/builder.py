@@ -52,6 +52,15 @@ def with_precision(config, precision):
     return config if precision == "float32" else {**config, "precision": precision}
 
 
+def with_input_shape(config, tasks):
+    """The config with the shape of the data's inputs where its `backbone_options.input_shape` is None."""
+    model = config["model"]
+    if model["backbone_options"].get("input_shape", ()) is not None:
+        return config
+    options = {**model["backbone_options"], "input_shape": list(tasks.input_shape)}
+    return {**config, "model": {**model, "backbone_options": options}}
+
+
 def build_model(config):
     """The untrained model; `seed` fixes its weights. It computes in `precision` where the config has one, else by Keras' policy."""
     keras.utils.set_random_seed(config["seed"])

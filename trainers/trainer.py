@@ -23,12 +23,12 @@ class Trainer:
 
     def __init__(self, config, strategy):
         tasks = {subset: builder.build_tasks(config["dataset"], subset) for subset in builder.SUBSETS}
-        self.config, self.fitted = fit_counts(config, tasks)
+        self.config, self.fitted = fit_counts(builder.with_input_shape(config, tasks["train"]), tasks)
         self.strategy = strategy
         self.class_names = class_record.names_by_subset(tasks)
         self._train_tasks, self._validation_tasks = tasks["train"], tasks["validation"]
         with strategy.scope():
-            self.model = builder.build_model(config)
+            self.model = builder.build_model(self.config)
             self._compile()
         self.metric = self.model.episode_metric.name
         self._check(tasks)

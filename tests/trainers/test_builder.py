@@ -1,12 +1,15 @@
 """The objects that a config names."""
 
+import importlib
 import json
 import sys
+import types
 
 import keras
 import numpy as np
 import pytest
 
+import zoo
 from configs import common
 from trainers import builder
 from trainers.workdir import Workdir
@@ -14,6 +17,16 @@ from trainers.workdir import Workdir
 
 def outer(**options):
     return {**builder.to_dict(common.get_config())["outer"], **options}
+
+
+def test_a_backbone_without_an_input_shape_has_that_of_the_data():
+    config = builder.to_dict(importlib.import_module("configs.prototypical_network_conv4_image_folder").get_config())
+    tasks = types.SimpleNamespace(input_shape=(48, 48, 3))
+    shaped = builder.with_input_shape(config, tasks)
+    assert builder.build_model(shaped).input_shape == (48, 48, 3)
+    assert builder.with_input_shape(shaped, types.SimpleNamespace(input_shape=(32, 32, 3))) is shaped
+    preset = zoo.from_preset(config["init_from"]).backbone
+    assert [weight.shape for weight in builder.build_model(shaped).backbone.weights] == [w.shape for w in preset.weights]
 
 
 def test_options_of_the_optimizer_reach_its_steps():
