@@ -55,11 +55,13 @@ def main():
 
 def _counts(classes):
     """How many classes and images, and how many images in the smallest class and in the largest."""
+    from zoo.datasets.messages import counted
+
     sizes = [len(rows) for rows in classes.members]
     order = sorted(range(len(sizes)), key=sizes.__getitem__)
     smallest, largest = (f"{sizes[index]} ({classes.names[index]})" for index in (order[0], order[-1]))
     of_class = f"{sizes[0]} of each" if len(set(sizes)) == 1 else f"{smallest} to {largest} of a class"
-    return f"{len(sizes)} classes, {sum(sizes):,} images, {of_class}"
+    return f"{counted(len(sizes), 'class', 'classes')}, {counted(sum(sizes), 'image')}, {of_class}"
 
 
 def _options():

@@ -2,6 +2,7 @@
 
 import keras
 
+from commands import calling
 from trainers import builder
 from zoo.core.compiling import check_trainable
 from zoo.datasets.options import check_int
@@ -24,8 +25,8 @@ def check_kind(config, binary):
     meant = "trainers.pretrain" if "batch" in config["train"] else "trainers.train"
     if meant != binary:
         raise ValueError(
-            f"`config.train` of {binary} must have {'`batch`' if binary == 'trainers.pretrain' else '`tasks`'}. "
-            f"Received: {config['train']}, a config of python -m {meant}"
+            f"`config.train` of {calling.command_line(binary)} must have {'`batch`' if binary == 'trainers.pretrain' else '`tasks`'}. "
+            f"Received: {config['train']}, a config of {calling.command_line(meant)}"
         )
 
 

@@ -90,4 +90,4 @@ def _in_words(part):
     if "batch" in part:
         return f"batches of {part['batch']}"
     way, shot = format_count(part["way"]), format_count(part["shot"])
-    return f"{way}-way {shot}-shot with {part['query']} queries per class"
+    return f"{way}-way {shot}-shot with {counted(part['query'], 'query', 'queries')} per class"

@@ -43,7 +43,7 @@ def test_a_folder_of_ones_own_is_shown_with_what_is_left_out_in_a_line(tmp_path)
     done = run("publishing.show_classes", "--dataset=image_folder", f"--root={tmp_path / 'data'}", f"--output={output}")
     assert done.returncode == 0 and done.stdout.splitlines() == [
         f"{output}: 1 of 1 classes",
-        "test: 1 classes, 2 images, 2 of each",
+        "test: 1 class, 2 images, 2 of each",
     ]
     kinds = ".png, .jpg, .jpeg, .jfif, .gif, .bmp, .webp"
     lines = [line for line in done.stderr.splitlines() if "warn" in line.lower() and "absl::" not in line]

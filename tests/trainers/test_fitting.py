@@ -85,7 +85,7 @@ def test_a_protocol_with_fewer_shots_is_called_so_and_stands_once():
         "5shot with shot=3": (3, 1),
     }
     fitted, line = fit_counts(config, {**tasks, "test": classes_of(2, 2)})
-    assert list(fitted["evaluation"]["protocols"]) == ["1shot"] and line.count("2-way 1-shot with 1 queries") == 2
+    assert list(fitted["evaluation"]["protocols"]) == ["1shot"] and line.count("2-way 1-shot with 1 query") == 2
 
 
 def test_ranges_of_ways_and_shots_are_lowered_too():
@@ -94,7 +94,7 @@ def test_ranges_of_ways_and_shots_are_lowered_too():
     config = {"fit_counts": True, "train": part, "validation": dict(part), "evaluation": {"protocols": {}}}
     fitted, line = fit_counts(config, {"train": classes_of(4, 4, 4), "validation": classes_of(40, 40, 40, 40, 40)})
     assert fitted["train"] == {"way": [2, 3], "shot": [1, 3], "query": 1} and fitted["validation"] == part
-    assert "train 2 to 3-way 1 to 3-shot with 1 queries per class (not 2 to 5-way" in line
+    assert "train 2 to 3-way 1 to 3-shot with 1 query per class (not 2 to 5-way" in line
     with pytest.raises(ValueError, match="`config.fit_counts` must be False for tasks without classes. Received: True"):
         fit_counts(config, {"train": zoo.datasets.load("sinusoid")})
 
