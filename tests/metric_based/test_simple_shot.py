@@ -84,6 +84,14 @@ def test_a_mean_of_other_images_is_refused(images):
         model.measure_base_mean(images)
 
 
+@pytest.mark.parametrize("is_dataset", [False, True])
+def test_a_mean_of_levels_as_floats_is_refused(is_dataset):
+    model = zoo.SimpleShot(zoo.backbones.pixels((2, 2, 1)))
+    images = np.full([3, 2, 2, 1], 200.0, np.float32)
+    with pytest.raises(ValueError, match=r"must be floats from 0 to 1, not levels up to 255. Received: 200$"):
+        model.measure_base_mean(tf.data.Dataset.from_tensors(images) if is_dataset else images)
+
+
 def test_an_unknown_transform_is_named():
     with pytest.raises(ValueError, match="`transform` must be one of .* Received: transform='z'"):
         zoo.SimpleShot(identity_backbone(), transform="z")

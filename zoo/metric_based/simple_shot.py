@@ -8,6 +8,7 @@ from zoo.core import arguments, distances, episode
 from zoo.core.embedding import EmbeddingModel
 
 TRANSFORMS = ("none", "l2n", "cl2n")
+_LEVELS = 16  # no standardized pixel is as high, nearly every picture of levels up to 255 is
 
 
 @keras.saving.register_keras_serializable("metazoa")
@@ -67,7 +68,8 @@ class SimpleShot(EmbeddingModel):
             images: float32 [N, *input_shape], or a finite tf.data.Dataset of batches of them.
 
         Raises:
-            ValueError: for images of another shape or type: m of integers up to 255 would be far from every embedding.
+            ValueError: for images of another shape or type, and for levels up to 255, as integers or floats: m of these would be far
+                from every embedding.
         """
         images = images if isinstance(images, tf.data.Dataset) else np.asarray(images)
         spec = getattr(images, "element_spec", images)
@@ -76,6 +78,10 @@ class SimpleShot(EmbeddingModel):
             wanted = ", ".join(["N", *map(str, self.input_shape)])
             received = f"dtype={tf.as_dtype(spec.dtype).name}, shape={tuple(spec.shape)}"
             raise ValueError(f"`images` must be float [{wanted}]. Received: {received}")
+        first = next(iter(images.take(1))) if isinstance(images, tf.data.Dataset) else images
+        highest = float(tf.reduce_max(first)) if len(self.input_shape) == 3 and 0 not in first.shape else 0.0
+        if highest > _LEVELS:
+            raise ValueError(f"`images` must be floats from 0 to 1, not levels up to 255. Received: {highest:.6g}")
         # A sum in bfloat16 ends at 256 times what it adds.
         embeddings = self.backbone.predict(images, verbose=0).astype(self.base_mean.dtype)
         self.base_mean.assign(embeddings.mean(axis=0))
