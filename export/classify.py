@@ -1,10 +1,11 @@
 """Classifies your own images with a model that learns their classes from a folder.
 
 python -m export.classify --saved_model=DIR --support=FOLDER --query=PATH [--csv=FILE]
+python -m export.classify --saved_model=DIR --query=PATH [--csv=FILE]   (a frozen classifier, of known classes)
 python -m export.classify --server=HOST:8500 --model_name=NAME --support=FOLDER --query=PATH [--tls]   (gRPC)
 python -m export.classify --server=http://HOST:8501 --model_name=NAME --support=FOLDER --query=PATH    (REST; https:// too)
 
-The support folder holds one folder of images per class. The query is one image, or a folder of images, or again of one folder
+The support folder holds one folder of images per class; a frozen classifier needs none. The query is one image, or a folder of images, or again of one folder
 per class: then the accuracy is printed too. Nothing needs a server with --saved_model. With TLS, --token_file names a file whose
 token is sent with each request.
 """
@@ -74,6 +75,19 @@ def print_accuracy(names, truth, predicted):
         print(f"accuracy: {100 * sum(right) / len(right):.1f} % of {len(right)} images")
 
 
+def answers(client, queries):
+    """(names of the classes, predicted name of each query, probabilities) of image files by what --support says."""
+    if client.is_frozen == bool(_SUPPORT.value):
+        expected = "be left out: a frozen classifier has its classes" if _SUPPORT.value else "name a folder of examples"
+        raise ValueError(f"`--support` must {expected}. Received: --support={_SUPPORT.value or ''}")
+    if not _SUPPORT.value:
+        return client.classify_known(queries)
+    from export.folders import class_folders
+
+    support = class_folders(_SUPPORT.value)
+    return list(support), *client.classify(support, queries)
+
+
 def main():
     if (_SAVED_MODEL.value is None) == (_SERVER.value is None):
         raise app.UsageError("Give either --saved_model or --server.")
@@ -81,26 +95,26 @@ def main():
         raise app.UsageError(f"By REST, TLS is https:// and not --tls. Received: --server={_SERVER.value}.")
     if _SAVED_MODEL.value:
         sources.check_folder(_SAVED_MODEL.value, "--saved_model", "a version folder of an export")
-    sources.check_there(_SUPPORT.value, "--support")
+    if _SUPPORT.value:
+        sources.check_there(_SUPPORT.value, "--support")
     sources.check_there(_QUERY.value, "--query")
     with launcher.imports():
         from export.client import ServingError
-        from export.folders import class_folders, query_files
+        from export.folders import query_files
 
     try:
-        support = class_folders(_SUPPORT.value)
         found = query_files(_QUERY.value)
         queries = [file for file, _ in found]
-        predicted, probabilities = client_of_flags().classify(support, queries)
+        names, predicted, probabilities = answers(client_of_flags(), queries)
     except ServingError as error:
         sys.exit(f"error: {printable(error)}")
     if _CSV.value:
-        write_csv(_CSV.value, queries, list(support), probabilities)
+        write_csv(_CSV.value, queries, names, probabilities)
     width = max(len(printable(query)) for query in queries)
     for query, name, row in zip(queries, predicted, probabilities):
         print(f"{printable(query):{width}}  {printable(name)}  {row.max():.3f}")
-    print_accuracy(list(support), [folder for _, folder in found], predicted)
+    print_accuracy(names, [folder for _, folder in found], predicted)
 
 
 if __name__ == "__main__":
-    launcher.run(main, required=["support", "query"])
+    launcher.run(main, required=["query"])

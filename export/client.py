@@ -38,10 +38,12 @@ class Client:
         pad_to: sizes to pad rows to (`export.padding`), so that a server with batching can merge requests; None for none. More
             queries are then asked in parts, and more support rows are a ValueError.
         max_image_pixels: larger image files are shrunk before they are sent; of the export, where its sidecar is known.
+        is_frozen: whether it is known to be a classifier of known classes, as `export.freeze_model` writes it.
     """
 
     pad_to = None
     max_image_pixels = MAX_IMAGE_PIXELS
+    is_frozen = False
 
     def call(self, signature, inputs):
         """Named arrays to a signature -> its named answers, as arrays that are not checked. Raises ServingError."""
@@ -151,10 +153,33 @@ class LocalClient(Client):
         try:
             self._loaded = tf.saved_model.load(saved_model)
         except (OSError, ValueError) as error:
-            raise ServingError(f"Expected the version folder of an export. Received: {saved_model}: {error}") from error
+            versions = sorted(str(path.parent) for path in pathlib.Path(saved_model).glob("*/saved_model.pb"))
+            such = f", such as {versions[-1]}" if versions else ""
+            raise ServingError(
+                f"Expected the version folder of an export{such}. Received: {saved_model}: {error}"
+            ) from error
+        self.is_frozen = "classify" in self._loaded.signatures
         sidecar = pathlib.Path(saved_model, SIDECAR_FILE)
         if sidecar.is_file():
             self.max_image_pixels = image_pixels_of(read_sidecar(sidecar))
+
+    def classify_known(self, queries):
+        """Names image files by the classes of a frozen classifier, without examples: (names of the classes, predicted names, and
+        probabilities float32 [queries, classes]). Raises as `classify` does."""
+        from export.frozen import example_of  # only here
+        from export.outgoing_files import file_list, outgoing_file
+
+        queries = file_list("`queries`", queries)
+        asked = [example_of(outgoing_file(file, self.max_image_pixels)) for file in queries]
+        answers = [
+            self.call("classify", {"inputs": np.array([example], dtype=object)}) for example in asked
+        ]  # one by one, as the graph does it
+        names = [name.decode("utf-8", "replace") for name in answers[0]["classes"][0]]
+        probabilities = np.concatenate([answer["scores"] for answer in answers])
+        if not np.isfinite(probabilities).all():
+            broken = [str(file) for file, row in zip(queries, probabilities) if not np.isfinite(row).all()]
+            raise ServingError(f"Expected files that the model can read. Received: {broken[:3]}")
+        return names, [names[row.argmax()] for row in probabilities], probabilities
 
     def call(self, signature, inputs):
         if signature not in self._loaded.signatures:

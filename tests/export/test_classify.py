@@ -193,6 +193,7 @@ def test_queries_of_no_class_are_answered_with_a_warning(folder, images, tmp_pat
     [
         (["--support=/nowhere"], "error: `--support` must be a file or folder that is there. Received: /nowhere"),
         (["--saved_model=/nowhere"], "error: `--saved_model` must be a version folder of an export"),
+        (["--support="], "error: `--support` must name a folder of examples. Received: --support="),
         (["--server=localhost:1"], "Give either --saved_model or --server"),
     ],
 )

@@ -197,6 +197,8 @@ def test_the_binary_freezes_a_preset_on_a_folder(tmp_path):
     loaded = tf.saved_model.load(str(tmp_path / "served" / "1"))
     asked = tf.constant([example_of(file.read_bytes()) for file in files])
     np.testing.assert_allclose(loaded.signatures["classify"](inputs=asked)["scores"], expected, atol=1e-3)
+    named = run("export.classify", f"--saved_model={tmp_path / 'served' / '1'}", f"--query={tmp_path / 'support'}")
+    assert named.returncode == 0 and "accuracy: 100.0 % of 4 images" in named.stdout, named.stderr
     sidecar = json.loads((tmp_path / "served" / "1" / "adaptation.json").read_text())
     assert sidecar["fit"] == "crop" and "cropped in the middle" in sidecar["image_files"]
     other = run(
