@@ -20,9 +20,8 @@ COMMANDS = [
 ]
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 # A run of seconds, from weights that need no download, in place of the config's.
+NETWORK = "--config.model.backbone_options.weights=network.weights.h5"
 SMALL = [
-    "--config.model.backbone_options.weights=network.weights.h5",
-    "--config.model.backbone_options.input_shape=(32, 32, 3)",
     "--config.dataset.options.image_size=32",
     "--config.outer.num_steps=4",
     "--config.validation.every=4",
@@ -68,6 +67,7 @@ def said(folder):
         if command[0] != "metazoa" or any(part.startswith("--server") for part in command):
             continue
         small = SMALL if command[1] == "train" else []
+        small = [*small, NETWORK] if small and "conv4" not in " ".join(command) else small
         done = run("commands.metazoa", *command[1:], *small, cwd=folder)
         assert done.returncode == 0, (command, done.stderr)
         said[" ".join(command)] = done.stdout + done.stderr
