@@ -58,6 +58,16 @@ def test_a_card_tells_the_terms_of_the_images_and_the_weights_a_run_started_from
     assert "- Started from the weights of `runs/body`.\n" in text
 
 
+@pytest.mark.parametrize("option", ["init_from", "backbone_weights", "weights"])
+def test_a_card_tells_the_terms_of_what_the_weights_had_seen_before(option):
+    config, preset = METADATA["config"], "simple_shot_conv4_mini_imagenet_5way_1shot"
+    model = {**config["model"], "backbone_weights": preset if option == "backbone_weights" else None}
+    model["backbone_options"] = {"weights": "imagenet"} if option == "weights" else {}
+    config = {**config, "model": model, "init_from": preset if option == "init_from" else None}
+    text = card.model_card("name", {**METADATA, "config": config}, 1)
+    assert "- Terms: started from weights of images under the terms of ImageNet: for research and edu" in text
+
+
 @pytest.mark.parametrize(
     "machine, text",
     [
