@@ -7,6 +7,7 @@ Differs from the paper: MobileNetV2 with the weights of keras.applications, whic
 Cost: minutes on 2 CPU cores.
 Command: python -m trainers.pretrain --config=configs/simple_shot_image_folder.py --workdir=runs/mine
   --config.dataset.options.root=FOLDER
+  Baseline++ in its place: --config.model.method=BaselinePlusPlus --config.train.head=cosine
 To reach: more on new classes than before the first step, as the validation lines show.
 """
 
@@ -17,5 +18,4 @@ def get_config():
     config = common.get_image_folder_config()
     config.train = {"batch": 32, "head": "linear"}
     config.model.method = "SimpleShot"
-    config.model.options = {"transform": "cl2n"}
     return config

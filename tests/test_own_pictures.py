@@ -66,7 +66,7 @@ def said(folder):
     for command in COMMANDS:
         if command[0] != "metazoa" or any(part.startswith("--server") for part in command):
             continue
-        small = SMALL if command[1] == "train" else []
+        small = SMALL if command[1] in ("train", "pretrain") else []
         small = [*small, NETWORK] if small and "conv4" not in " ".join(command) else small
         done = run("commands.metazoa", *command[1:], *small, cwd=folder)
         assert done.returncode == 0, (command, done.stderr)
