@@ -126,7 +126,9 @@ def test_every_builder_takes_the_options_of_batch_norm(name, options):
 def test_bad_names_and_sizes_are_named():
     with pytest.raises(ValueError, match="Unknown backbone: expected one of .* Received: 'conv9'"):
         backbones.build("conv9")
-    with pytest.raises(ValueError, match=r"Options of the backbone 'conv4' must be among .*'filters'.*: \['weights'\]$"):
+    with pytest.raises(
+        ValueError, match=r"Options of the backbone 'conv4' must be among .*'filters'.*: \['weights'\]$"
+    ):
         backbones.build("conv4", weights="imagenet")  # of another backbone, which a flag has replaced
     with pytest.raises(ValueError, match=r"Options of the backbone 'keras_application' must .* Received: no name$"):
         backbones.build("keras_application")

@@ -542,9 +542,7 @@ def test_a_missing_subset_has_classes_of_training(tmp_path):
     _write_classes(tmp_path / "test", ["x", "y"])
     message = "has no subset 'validation': of the 6 classes of 'train' it gets ., .$"
     with pytest.warns(UserWarning, match=message):
-        train, validation, test = (
-            image_folder.load(part, tmp_path).names for part in ("train", "validation", "test")
-        )
+        train, validation, test = (image_folder.load(part, tmp_path).names for part in ("train", "validation", "test"))
     assert len(validation) == 2 and sorted(train + validation) == list("abcdef") and test == ("x", "y")
     assert image_folder.load("trainval", tmp_path).names == tuple("abcdef")
 

@@ -26,7 +26,9 @@ def test_a_backbone_without_an_input_shape_has_that_of_the_data():
     assert builder.build_model(shaped).input_shape == (48, 48, 3)
     assert builder.with_input_shape(shaped, types.SimpleNamespace(input_shape=(32, 32, 3))) is shaped
     preset = zoo.from_preset(config["init_from"]).backbone
-    assert [weight.shape for weight in builder.build_model(shaped).backbone.weights] == [w.shape for w in preset.weights]
+    assert [weight.shape for weight in builder.build_model(shaped).backbone.weights] == [
+        w.shape for w in preset.weights
+    ]
 
 
 def test_options_of_the_optimizer_reach_its_steps():
