@@ -5,9 +5,9 @@ python -m export.classify --saved_model=DIR --query=PATH [--csv=FILE]   (a froze
 python -m export.classify --server=HOST:8500 --model_name=NAME --support=FOLDER --query=PATH [--tls]   (gRPC)
 python -m export.classify --server=http://HOST:8501 --model_name=NAME --support=FOLDER --query=PATH    (REST; https:// too)
 
-The support folder holds one folder of images per class; a frozen classifier needs none. The query is one image, or a folder of images, or again of one folder
-per class: then the accuracy is printed too. Nothing needs a server with --saved_model. With TLS, --token_file names a file whose
-token is sent with each request.
+The support folder holds one folder of images per class; a frozen classifier needs none. The query is one image, or a folder of
+images, or again of one folder per class: then the accuracy is printed too. Nothing needs a server with --saved_model. With TLS,
+--token_file names a file whose token is sent with each request.
 """
 
 from commands import early  # noqa: F401  Ctrl-C during the other imports says one line

@@ -60,8 +60,8 @@ def keras_application(
     Args:
         name: of the network, "MobileNetV2" say; `application_names()` lists them.
         input_shape: (height, width, channels) of the images of the data set, 1 or 3 channels; grey becomes three times the same.
-        weights: None, or "none" or "" as a flag of a config says it, for random ones; "imagenet" for those that Keras downloads once and keeps; or a file of weights of this
-            network without its top (.weights.h5 or .h5).
+        weights: None, or "none" or "" as a flag of a config says it, for random ones; "imagenet" for those that Keras downloads
+            once and keeps; or a file of weights of this network without its top (.weights.h5 or .h5).
         trainable: whether training changes the network. Frozen, its BatchNorm has the averages that the weights came with.
         pooling: "avg" or "max" over height and width.
         image_size: side at which the network sees the images. None: their own size, or the smallest that the network takes

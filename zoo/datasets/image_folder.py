@@ -65,8 +65,8 @@ def load(
         image_size: side in pixels.
         channels: 1 (grey) or 3 (RGB).
         invert: whether the images are dark ink on light paper, to turn into ink 1 and paper 0; False for photographs.
-        split: fractions of the classes (of the images of each class, where `split_by` says so) for train, validation and test, positive and of sum 1. Where `root` has
-            folders of subsets, for those that are missing.
+        split: fractions of the classes (of the images of each class, where `split_by` says so) for train, validation and test,
+            positive and of sum 1. Where `root` has folders of subsets, for those that are missing.
         split_seed: int of at least 0.
         distortions: whether episodes show each image under a random affine transform, see `zoo.datasets.distortion`;
             meant for ink on paper, since what comes from outside of an image is 0.
