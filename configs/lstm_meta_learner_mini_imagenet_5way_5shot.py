@@ -17,5 +17,4 @@ def get_config():
     config.model.options.num_inner_steps = 8
     config.model.backbone_options.momentum = 0.05
     config.outer.num_steps = 600
-    config.validation.every = 300
     return config
