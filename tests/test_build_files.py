@@ -5,6 +5,7 @@ BUILD files are read as Python, whose syntax Starlark shares. What only Bazel kn
 
 import ast
 import pathlib
+import re
 import sys
 
 import pytest
@@ -59,6 +60,14 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def started(path):
+    """The names of the modules that a test starts as binaries: those that stand in a text of their own."""
+    for node in ast.walk(ast.parse(pathlib.Path(path).read_text(encoding="utf-8"))):
+        text = str(node.value) if isinstance(node, ast.Constant) else ""
+        if re.fullmatch(r"(\w+\.)+\w+", text) and f"{text.replace('.', '/')}.py" in OWNERS:
+            yield text
+
+
 TARGETS = read_targets()
 OWNERS = {path: label for label, (paths, _) in TARGETS.items() for path in paths}
 
@@ -88,7 +97,9 @@ def test_deps_have_every_module_that_is_imported(folder):
     lacking = {}
     for label, (paths, deps) in TARGETS.items():
         if label[2:].replace(":", "/").split("/")[0] == folder:
-            needed = {owner(name) for path in paths for name in imported(path)} - {None, label}
+            names = [name for path in paths for name in imported(path)]
+            names += [name for path in paths for name in started(path) if folder == "tests"]
+            needed = {owner(name) for name in names} - {None, label}
             lacking[label] = sorted(needed - deps - LATER.get(label, set()))
     assert lacking and {label: labels for label, labels in lacking.items() if labels} == {}
 
