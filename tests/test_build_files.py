@@ -61,9 +61,10 @@ def imported(path):
 
 
 def started(path):
-    """The names of the modules that a test starts as binaries: those that stand in a text of their own."""
+    """The names of the modules that a test starts as binaries, or reads: those that stand in a text of their own, paths too."""
     for node in ast.walk(ast.parse(pathlib.Path(path).read_text(encoding="utf-8"))):
         text = str(node.value) if isinstance(node, ast.Constant) else ""
+        text = text.rpartition("=")[2].removesuffix(".py").replace("/", ".")  # --config=configs/maml_sinusoid.py, say
         if re.fullmatch(r"(\w+\.)+\w+", text) and f"{text.replace('.', '/')}.py" in OWNERS:
             yield text
 

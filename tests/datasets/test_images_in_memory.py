@@ -63,7 +63,7 @@ def test_fresh_data_sets_leave_with_their_images():
     for _ in range(12):
         model.evaluate(make_classes().episodes(2, 1, 1), steps=1, verbose=0)
         sizes.append(resident())
-    assert sizes[-1] - sizes[2] < 2 * MEGABYTES, sizes
+    assert sizes[-1] - max(sizes[:3]) < 2 * MEGABYTES, sizes
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_memory_is_flat_over_200_validations(source, monkeypatch, tmp_path):
     for _ in range(200):
         next(iter(classes.episodes(2, 1, 1)))  # as each validation begins; Keras' part is measured above
         sizes.append(resident())
-    assert sizes[-1] - sizes[20] < MEGABYTES / 2, sizes
+    assert sizes[-1] - max(sizes[:21]) < MEGABYTES / 2, sizes
 
 
 def test_images_on_disk_are_not_resident_once_drawn(monkeypatch, tmp_path):
@@ -91,7 +91,7 @@ def test_images_on_disk_are_not_resident_once_drawn(monkeypatch, tmp_path):
     for _ in range(100):
         next(batches)
         sizes.append(resident())
-    assert sizes[-1] - sizes[2] < MEGABYTES / 2, sizes
+    assert sizes[-1] - max(sizes[:3]) < MEGABYTES / 2, sizes
 
 
 if __name__ == "__main__":
