@@ -6,8 +6,8 @@ Differs from the paper: theta_0 of the backbone starts from ANIL at 5 shots, a p
 Cost: ten minutes on 2 CPU cores, after ANIL's.
 Command: python -m trainers.train --config=configs/lstm_meta_learner_mini_imagenet_5way_1shot.py
   --workdir=runs/lstm_meta_learner_mini_imagenet_5way_1shot --precision=mixed_bfloat16
-To reach: 42.0 % over 600 episodes, each query answered alone. Reached: 36.7 (the card), with the loss still falling: more steps,
-  --config.outer.num_steps=3000, go on from there.
+To reach: 42.0 % over 600 episodes, each query answered alone. Reached: 38.1 (the card), still rising: 36.4 on the validation
+  classes after 300 steps and 37.6 after 600; --config.outer.num_steps=3000 goes on from there.
 """
 
 from configs import common
