@@ -193,15 +193,15 @@ def test_metrics_of_a_regression_model():
 
 
 @pytest.mark.parametrize(
-    "metrics, message",
+    "make_metrics, message",
     [
-        ("accuracy", "`metrics` must be a list"),
-        ([keras.metrics.SparseCategoricalAccuracy(name="accuracy")], "Metrics must have other names than"),
+        (lambda: "accuracy", "`metrics` must be a list"),
+        (lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")], "Metrics must have other names than"),
     ],
 )
-def test_metrics_that_would_hide_another_are_refused(metrics, message):
+def test_metrics_that_would_hide_another_are_refused(make_metrics, message):
     with pytest.raises(ValueError, match=message):
-        prototypical().compile("sgd", metrics=metrics)
+        prototypical().compile("sgd", metrics=make_metrics())
 
 
 # ---- optimizer

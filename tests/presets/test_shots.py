@@ -13,7 +13,7 @@ from zoo import datasets
 from zoo.presets import loader
 
 WAY, SHOTS = 5, (1, 2, 5, 10)
-NAMES = [name for name in zoo.list_presets() if loader.untrained(name).target_size is None]
+NAMES = [name for name in zoo.list_presets() if "target_size" not in loader.training_config(name)["model"]["options"]]
 # (tasks, queries per class, points that more examples may cost at most). The queries and classes are the same for all shots, so
 # that few tasks tell: over 4 x 25 queries twice the standard error of a difference is 5 points where every tenth answer changes,
 # over 40 x 25 it is 2.
