@@ -20,5 +20,6 @@ def get_config(shot=1):
     config.model.method = "ANIL"
     config.model.options.inner_learning_rate = 0.01
     config.outer.learning_rate = 5e-4
+    config.validation.every = 500
     config.outer.num_steps = 3000
     return config

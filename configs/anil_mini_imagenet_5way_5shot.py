@@ -18,5 +18,6 @@ def get_config():
     config = anil_mini_imagenet_5way_1shot.get_config(shot=5)
     config.init_from, config.model.backbone_weights = None, "runs/pretrain_mini_imagenet_32"
     config.outer.learning_rate = 1e-3
+    config.validation.every = 1000
     config.outer.num_steps = 6000
     return config

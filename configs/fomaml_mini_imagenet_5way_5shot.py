@@ -11,11 +11,11 @@ To reach: 60.0 % over 600 episodes, within two points, each query asked alone. R
   from FOMAML at 1 shot, it is at 52.8 of the validation classes after 1,000 steps.
 """
 
-from configs import maml_mini_imagenet_5way_5shot
+from configs import maml_mini_imagenet_5way_1shot
 
 
 def get_config():
-    config = maml_mini_imagenet_5way_5shot.get_config()
+    config = maml_mini_imagenet_5way_1shot.get_config(shot=5)
     config.model.method = "FOMAML"
     config.outer.num_steps = 1500
     config.validation.every = 250

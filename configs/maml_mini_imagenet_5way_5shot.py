@@ -18,5 +18,6 @@ def get_config():
     config = maml_mini_imagenet_5way_1shot.get_config(shot=5)
     config.validation.every = 400
     config.outer.learning_rate = 5e-4
+    config.outer.global_clipnorm = None
     config.outer.num_steps = 500
     return config
