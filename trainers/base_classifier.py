@@ -86,9 +86,8 @@ class Pretrainer(Trainer):
         start = time.perf_counter()
         batches = self._batches(self._train_tasks, "train", self.steps_done).take(stop - self.steps_done)
         with contextlib.ExitStack() as tracing:
-            if (
-                self.classifier.train_function is None
-            ):  # nothing is lost before its first step, which may take long to trace
+            # Nothing is lost before its first step, which may take long to trace.
+            if self.classifier.train_function is None:
                 text = "terminated: the same command continues from the last checkpoint"
                 tracing.enter_context(signals.termination_ends(text))
             watch = _Watch(self._is_to_stop, self._sums(), tracing.close)

@@ -80,8 +80,9 @@ def _run_to_the_end(files, trainer, manager, config):
     progress = tqdm.tqdm(
         total=num_steps, initial=trainer.steps_done, unit="step", disable=not files.writes, mininterval=1.0
     )
-    recorded = trainer.take_up(files.records())
-    lost = _forget_lost_weights(files, trainer, manager)
+    records = files.records()
+    recorded = trainer.take_up(records)
+    lost = _forget_lost_weights(files, trainer, manager, records)
     if trainer.steps_done < num_steps:
         trainer.prepare()  # traces, before SIGTERM waits for a step
     missing = _is_due(every, trainer.steps_done, num_steps) and (lost or "validation_loss" not in recorded)
@@ -111,9 +112,9 @@ def _run_to_the_end(files, trainer, manager, config):
         )
 
 
-def _forget_lost_weights(files, trainer, manager):
+def _forget_lost_weights(files, trainer, manager, records):
     """Whether the weights that a validation has kept are lost; then those of the next one are kept, and a line says so."""
-    validated = files.writes and any("validation_loss" in record for record in files.records())
+    validated = files.writes and any("validation_loss" in record for record in records)
     if not validated or not (lost := files.lost_weights(trainer.kept)):
         return False
     print(f"{lost}: the next validation keeps its weights in their place", flush=True)
