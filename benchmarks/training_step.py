@@ -17,8 +17,8 @@ import types
 
 from absl import flags
 
+from benchmarks import row_configs, rows
 from commands import launcher, path_flags
-from configs import common
 from trainers import run_flags
 
 _CASES = flags.DEFINE_list("cases", None, "Cases to time; all when left out.")
@@ -31,33 +31,14 @@ _STEPS = 20
 _CALLS = 6
 
 
-def _config(method, backbone, backbone_options, options, train):
-    config = common.get_config()
-    config.dataset = {"name": "glyphs", "options": {"image_size": 28}, "train_options": {}}
-    config.train = train
-    config.model = {
-        "method": method,
-        "options": options,
-        "backbone": backbone,
-        "backbone_options": {"input_shape": (28, 28, 1), "filters": 64, **backbone_options},
-    }
-    return config
-
-
-def _maml(backbone, num_inner_steps, num_tasks, num_queries):
-    options = {"way": 5, "num_inner_steps": num_inner_steps}
-    train = {"way": 5, "shot": 1, "query": num_queries, "tasks": num_tasks}
-    return _config("MAML", backbone, {"statistics": "batch"}, options, train)
-
-
+# Those that peers are timed beside, and MAML as its preset of Omniglot was trained.
 CASES = {
-    "maml_5_steps": ("MAML second order, Conv-4, 5 steps, 4 tasks, 15 queries", _maml("conv4", 5, 4, 15)),
-    "maml_1_step": ("MAML second order, Conv-4, 1 step, 32 tasks, 1 query", _maml("conv4", 1, 32, 1)),
-    "maml_strided": ("MAML second order, strided Conv-4, 1 step, 32 tasks, 1 query", _maml("strided_conv4", 1, 32, 1)),
-    "protonet": (
-        "Prototypical Network, Conv-4, 60-way 1-shot, 5 queries",
-        _config("PrototypicalNetwork", "conv4", {}, {}, {"way": 60, "shot": 1, "query": 5, "tasks": 1}),
-    ),
+    **{name: rows.ROWS[name] for name in ("maml_5_steps", "maml_1_step", "protonet")},
+    "maml_strided": {
+        **rows.ROWS["maml_1_step"],
+        "label": "MAML second order, strided Conv-4, 1 step, 32 tasks, 1 query",
+        "network": {**rows.ROWS["maml_1_step"]["network"], "name": "strided_conv4"},
+    },
 }
 
 
@@ -70,7 +51,7 @@ def time_case(name, one_thread_per_op):
         from zoo.core import task_loop
 
     task_loop.set_task_loop(_TASK_LOOP.value)
-    config = builder.to_dict(CASES[name][1])
+    config = builder.to_dict(row_configs.get_config(CASES[name]))
     chosen = builder.method_class(config).one_thread_per_op
     distribute.configure_threads(types.SimpleNamespace(one_thread_per_op=one_thread_per_op))
     trainer = loop.Trainer(config, tf.distribute.get_strategy())
@@ -86,11 +67,11 @@ def time_case(name, one_thread_per_op):
 
 
 def _cells(name, one_thread_per_op, timing):
-    label, config = CASES[name]
+    case = CASES[name]
     median, fastest, slowest = (f(timing["steps"]) for f in (statistics.median, min, max))
     spread = f"{median:.3f} s ({fastest:.3f} to {slowest:.3f})"
     threads = f"{'one' if one_thread_per_op else 'all'}{', the default' if timing['chosen'] else ''}"
-    return [label, threads, f"{timing['first']:.1f} s", spread, f"{config.train.tasks / median:.1f}"]
+    return [case["label"], threads, f"{timing['first']:.1f} s", spread, f"{case['tasks'] / median:.1f}"]
 
 
 def main():
@@ -104,7 +85,7 @@ def main():
         from publishing import markdown
         from trainers import distribute
 
-    rows = []
+    table_rows = []
     for name, one_thread_per_op in itertools.product(_CASES.value or CASES, (True, False)):
         threads = f"--{'' if one_thread_per_op else 'no'}one_thread_per_op"
         command = [
@@ -116,12 +97,12 @@ def main():
             f"--task_loop={_TASK_LOOP.value}",
         ]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        rows.append(_cells(name, one_thread_per_op, json.loads(done.stdout.splitlines()[-1])))
-        print(markdown.row(*rows[-1]), flush=True)
+        table_rows.append(_cells(name, one_thread_per_op, json.loads(done.stdout.splitlines()[-1])))
+        print(markdown.row(*table_rows[-1]), flush=True)
     if _DOCUMENT.value:
         table = markdown.table(
             ["training step", "threads of an operation", "first call", "a step: median (range)", "tasks per second"],
-            rows,
+            table_rows,
         )
         machine = f"Measured on {distribute.describe_machine()}, episodes drawn from glyphs."
         markdown.replace_section(_DOCUMENT.value, "training_step", f"{table}\n\n{machine}")

@@ -5,22 +5,14 @@ import sys
 import tensorflow as tf
 
 import zoo
-from benchmarks import profile, rows
+from benchmarks import profile, row_configs, rows
 from benchmarks.contenders import child, data, steps
-from configs import common
 from trainers import builder, distribute
 
 
 def build_model(row):
     """The row's model, compiled, with the weights that all contenders start from."""
-    config = common.get_config()
-    config.model = {
-        "method": row["method"],
-        "options": row["options"],
-        "backbone": row["network"]["name"],
-        "backbone_options": row["network"]["options"],
-    }
-    model = builder.build_model(builder.to_dict(config))
+    model = builder.build_model(builder.to_dict(row_configs.get_config(row)))
     model.compile(optimizer="sgd" if row["method"] == "Reptile" else "adam")
     model.optimizer.learning_rate = 1.0 if row["method"] == "Reptile" else steps.ADAM["learning_rate"]
     variables = [*model.trainable_variables, *([model.key_head.kernel] if row["method"] == "MetaNetwork" else [])]
