@@ -3,6 +3,7 @@ import os
 import pathlib
 import re
 import sys
+import traceback
 
 import numpy as np
 import pytest
@@ -201,6 +202,8 @@ def test_what_does_not_fit_is_said_in_a_line(own, options, message):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         load("train", own, **options)
     assert len(str(caught.value).splitlines()) == 1 and len(str(caught.value)) < 500
+    shown = "".join(traceback.format_exception(caught.value))
+    assert len(shown.splitlines()) < 50, "a traceback in Python lists every data set that there is"
 
 
 def test_own_splits_that_share_classes_are_refused(shared, tmp_path):

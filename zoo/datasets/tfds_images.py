@@ -124,7 +124,7 @@ def _builder(name, data_dir):
         raise ValueError(
             f"`name` must be a data set that tensorflow_datasets knows, or one prepared in {data_dir or 'TFDS_DATA_DIR'}. "
             f"Received: name={name!r} ({reason})"
-        ) from error
+        ) from (None if isinstance(error, tfds.core.DatasetNotFoundError) else error)  # it lists all that there are
     try:
         builder.download_and_prepare()
     except Exception as error:
