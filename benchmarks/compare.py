@@ -9,6 +9,7 @@ tables go there, those of a machine with a GPU into a section of their own. Run 
 
 import json
 import pathlib
+import select
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,12 @@ _PEERS = path_flags.define("peers", "Python of an environment with benchmarks/co
 _ROWS = flags.DEFINE_list("rows", None, "Rows to time; all when left out.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each contender.", 1)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Seconds of a turn.", 0.0)
+_PATIENCE = flags.DEFINE_integer(
+    "patience",
+    600,
+    "Seconds that a peer has for its first step, compilation included, before the row goes on without it.",
+    1,
+)
 _DOCUMENT = path_flags.define("document", "File to write the tables into, between their peers marks.")
 _MEASUREMENTS = path_flags.define(
     "measurements", "JSON of rows measured before on this machine, which stay in the tables; written after each row."
@@ -65,7 +72,7 @@ def complain(arguments, errors):
 
 
 class Contender:
-    """A process that has taken the first step and takes others when asked to; `answer` is None where it failed."""
+    """A process that has taken the first step and takes others when asked to; `answer` is None where it failed or was too slow."""
 
     def __init__(self, name, row):
         began = time.time()
@@ -73,8 +80,13 @@ class Contender:
         self._process = subprocess.Popen(
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        self.answer = self._read()
-        if self.answer is None:
+        # Metazoa is waited for: there is no row without it.
+        self.is_late = name != OURS and not select.select([self._process.stdout], [], [], _PATIENCE.value)[0]
+        self.answer = None if self.is_late else self._read()
+        if self.is_late:
+            complain(arguments, f"no first step in {_PATIENCE.value} seconds")
+            self.close()
+        elif self.answer is None:
             complain(arguments, self._process.communicate()[1])
         else:
             self.start_up = self.answer["started"] - began
@@ -113,7 +125,8 @@ def peers_of(row):
 
 
 def time_row(name):
-    """{contender: (median seconds of a step, seconds from start to the first step)}, and floating point operations of a step."""
+    """{contender: (median seconds of a step, seconds from start to the first step)}, floating point operations of a step, and
+    {contender: seconds that it was waited for} of those that had taken no step by then."""
     wanted = [OURS, *(peers_of(rows.ROWS[name]) if _PEERS.value else ())]
     contenders = {contender: Contender(contender, name) for contender in wanted}
     try:
@@ -128,7 +141,8 @@ def time_row(name):
         for process in contenders.values():
             process.close()
     flop = next((process.answer["flop"] for process in running.values() if "flop" in process.answer), None)
-    return {c: (statistics.median(process.seconds), process.start_up) for c, process in running.items()}, flop
+    times = {c: (statistics.median(process.seconds), process.start_up) for c, process in running.items()}
+    return times, flop, {c: _PATIENCE.value for c, process in contenders.items() if process.is_late}
 
 
 def ceilings():
@@ -149,9 +163,9 @@ def ratio(times, peers):
 def measure(name):
     """What the tables say of a row, as plain data; the ceilings are measured with it, since a machine's speed changes in an hour."""
     ceiling = ceilings()
-    times, flop = time_row(name)
+    times, flop, late = time_row(name)
     shares = ask(command(OURS, name, "profile"))["shares"]
-    return {"times": times, "flop": flop, "shares": shares, "ceiling": ceiling}
+    return {"times": times, "flop": flop, "late": late, "shares": shares, "ceiling": ceiling}
 
 
 def tables(measured, machine):
@@ -169,7 +183,9 @@ def tables(measured, machine):
         cells = [f"{1000 * num_steps * times[c][0]:.1f}" if c in times else "" for c in names]
         ceiling = f"{convolution:.0f}, {row['ceiling']['matrix']:.0f}"
         steps.append([label, *cells, ratio(times, UNCOMPILED), ratio(times, COMPILED), ceiling, share])
-        starts.append([label, *(f"{times[c][1]:.0f}" if c in times else "" for c in names)])
+        begun = {c: f"{seconds:.0f}" for c, (_, seconds) in times.items()}
+        begun.update({c: f"over {seconds}, left out" for c, seconds in row.get("late", {}).items()})
+        starts.append([label, *(begun.get(c, "") for c in names)])
         kinds.append([label, *(f"{row['shares'][kind]:.0%}" for kind in KINDS)])
     titles = ["step", *names]
     faster = ["times the fastest uncompiled", "times the fastest compiled", "ceilings", "of the ceiling"]

@@ -97,6 +97,15 @@ def test_long_steps_are_taken_once(step, expected, monkeypatch):
     assert contender.seconds == expected
 
 
+def test_a_peer_that_takes_no_step_is_left_out_and_named(monkeypatch, capsys):
+    monkeypatch.setattr(compare, "command", lambda *_: ["sh", "-c", "exec sleep 60"])
+    monkeypatch.setattr(compare, "_PATIENCE", types.SimpleNamespace(value=0.1))
+    contender = compare.Contender("torch.compile", "anil")
+    assert contender.is_late and contender.answer is None
+    contender.close()
+    assert capsys.readouterr().err == "exec sleep 60 failed: no first step in 0.1 seconds\n"
+
+
 def test_every_contender_is_a_file():
     for module, _ in compare.PEERS.values():
         assert pathlib.Path("benchmarks/contenders", f"{module}.py").is_file(), module
@@ -120,13 +129,16 @@ def test_tables_have_the_ratios_to_the_fastest_peers():
     shares = dict.fromkeys(profile.KINDS, 0.2)
     row = {"times": times, "flop": 5e9, "shares": shares, "ceiling": {"convolution": 100.0, "matrix": 200.0}}
     slower = {**row, "ceiling": {"convolution": 80.0, "matrix": 200.0}}
-    text = compare.tables({"anil": row, "fomaml": slower, "maml_evaluation": row}, "two cores")
+    measured = {"anil": row, "fomaml": slower, "maml_evaluation": {**row, "late": {"torch.compile": 600}}}
+    text = compare.tables(measured, "two cores")
     label, other = rows.ROWS["anil"]["label"], rows.ROWS["fomaml"]["label"]
     cells = "100.0 | 400.0 | 300.0 |  |  | 200.0 | 3.0 | 2.0"
     assert f"| {label} | {cells} | 100, 200 | 50% |" in text
     assert f"| {other} | {cells} | 80, 200 | 62% |" in text
     # Of 1,000 episodes, four at a time.
     assert "MAML, 5 steps, 15 queries | 25000.0 | 100000.0 | 75000.0 |" in text
+    assert "MAML, 5 steps, 15 queries | 3 | 5 | 5 | over 600, left out |  | 9 |" in text
+    assert f"| {label} | 3 | 5 | 5 |  |  | 9 |" in text
 
 
 def test_rows_measured_before_stay(tmp_path, monkeypatch):
