@@ -5,6 +5,7 @@ import pathlib
 import zoo
 from commands import sources
 from publishing import markdown, methods_table, presentations
+from publishing.mini_imagenet_table import mini_imagenet_table
 from publishing.results import presets_table
 from zoo.datasets.pictures import plot_episode
 from zoo.presets import loader
@@ -36,6 +37,7 @@ def tables(metadata_by_folder):
     curves = published_presentations(metadata_by_folder)
     return {
         (README, "methods"): methods_table.methods_table(metadata_by_folder, README),
+        (RESULTS, "mini_imagenet"): mini_imagenet_table(metadata_by_folder, RESULTS),
         (RESULTS, "methods"): methods_table.details_table(metadata_by_folder, RESULTS),
         (RESULTS, "results"): presets_table(metadata_by_folder, RESULTS),
         (RESULTS, "presentations"): presentations.presentations_table(curves),

@@ -8,7 +8,7 @@ import pytest
 
 import zoo
 from commands import sources
-from publishing import card, markdown, methods_table, preset_files, results
+from publishing import card, markdown, methods_table, mini_imagenet_table, preset_files, results
 from publishing.preset_files import store_as_float16
 from zoo.presets import loader, writer
 
@@ -142,6 +142,36 @@ def test_the_table_leads_with_queries_asked_alone(modes, shown, tmp_path):
     metadata = {tmp_path / "preset": {**METADATA, "results": [first, second]}}
     (row,) = [line for line in methods_table.methods_table(metadata, "README.md").splitlines() if "`preset`" in line]
     assert shown in row and "| 2 min |" in row
+
+
+@pytest.mark.parametrize(
+    "config, expected",
+    [
+        ("anil_mini_imagenet_5way_5shot", {5: "61.5 ± 0.5"}),
+        ("reptile_mini_imagenet", {1: "47.07 ± 0.26", 5: "62.74 ± 0.37"}),
+        ("pretrain_mini_imagenet_32", {}),
+    ],
+)
+def test_published_results_are_those_that_a_config_names(config, expected):
+    assert mini_imagenet_table.published_results(pathlib.Path("configs", f"{config}.py")) == expected
+
+
+def test_the_table_of_mini_imagenet_has_a_row_for_each_method_with_a_config():
+    result = {"protocol": "5way_1shot", "metric": "accuracy", "shot": 1, "mean": 0.4, "ci95": 0.01}
+    together = {**result, "mean": 0.5, "batch_norm_mode": "transductive"}
+    metadata = {
+        "command": "python -m trainers.train --config=configs/relation_network_mini_imagenet_5way_1shot.py --workdir=runs/a",
+        "results": [{**result, "batch_norm_mode": "running"}, together],
+        "training": {"seconds": 120, "machine": "2 CPU cores (x86_64), no GPU"},
+        "weights": results.NOT_SHIPPED,
+    }
+    lines = mini_imagenet_table.mini_imagenet_table(
+        {pathlib.Path("docs/cards/a"): metadata}, "docs/results.md"
+    ).splitlines()
+    value = "[40.00 ± 1.00](cards/a/card.md) (together 50.00 ± 1.00, card only)"
+    assert f"| `RelationNetwork` | {value} | 50.44 ± 0.82 | no run | 65.32 ± 0.70 | 2 min |" in lines
+    assert "| `MetaNetwork` | no run | 49.21 ± 0.96 | no run |  |  |" in lines
+    assert not any("MANN" in line for line in lines), "a method without such a config"
 
 
 def test_links_are_written_as_their_document_needs_them():
