@@ -20,7 +20,7 @@ _PAPER = re.compile(
 
 
 def methods_table(metadata_by_folder, document):
-    """Every method of the zoo with its paper, and one result of each preset of it, as a Markdown table; links stand once."""
+    """Every method of the zoo with its paper, and one result of each preset of it, as a Markdown table; it is named once."""
     rows = []
     for name, method in zoo.METHODS.items():
         start = [_code_link(name, document), paper_link(method)]
@@ -30,7 +30,7 @@ def methods_table(metadata_by_folder, document):
             if metadata.get("weights") != NOT_SHIPPED
         }
         outcomes = [_outcome(folder, metadata) for folder, metadata in presets.items()] or [[]]
-        rows += [[*start, *outcomes[0]], *([f"`{name}`", "", *outcome] for outcome in outcomes[1:])]
+        rows += [[*start, *outcomes[0]], *(["", "", *outcome] for outcome in outcomes[1:])]
     return markdown.table(["method", "paper", "preset", "result", "training"], rows)
 
 
