@@ -1,8 +1,6 @@
 """A model that has adapted, as an ordinary image classifier: no support set in the request."""
 
 import json
-import os
-import pathlib
 import re
 
 import numpy as np
@@ -62,8 +60,7 @@ def freeze(
     """
     check_freezable(model, allow_transductive)
     images, labels = _checked_support(model, support_images, support_labels, class_names)
-    output_dir = pathlib.Path(os.path.expanduser(output_dir))
-    version = choose_version(output_dir, version)
+    output_dir, version = choose_version(output_dir, version)
     frozen = _FrozenModel(model, model.adapt(images, labels), class_names, invert, max_image_pixels)
     check_graph(frozen.signatures)
     name = output_dir.resolve().name

@@ -6,8 +6,6 @@ they are refused.
 """
 
 import json
-import os
-import pathlib
 import re
 import time
 
@@ -58,8 +56,7 @@ def export_litert(model, output_dir, support_rows, query_rows, version=None, met
         )
     check_input_size(model)
     check_inductive(model, allow_transductive)
-    output_dir = pathlib.Path(os.path.expanduser(output_dir))
-    version = choose_version(output_dir, version)
+    output_dir, version = choose_version(output_dir, version)
     requests = _requests(model, support_rows, query_rows)
     content = _convert(model, _function(model, requests[0]))
     milliseconds = _verify(Interpreter(model_content=content, num_threads=1), model, requests)

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import os
-import pathlib
 
 import tensorflow as tf
 
@@ -55,8 +53,7 @@ def export(
         ValueError: where the version exists, the folder cannot be written, or the model cannot be served.
         ExportError: where the reloaded answers differ.
     """
-    output_dir = pathlib.Path(os.path.expanduser(output_dir))
-    version = choose_version(output_dir, version)
+    output_dir, version = choose_version(output_dir, version)
     check_input_size(model)
     check_inductive(model, allow_transductive)
     limits = {"max_rows": max_rows, "max_images": max_images, "max_image_pixels": max_image_pixels}

@@ -14,8 +14,12 @@ HIGHEST_VERSION = 2**63 - 1  # a server reads the name of the folder as an int64
 
 
 def choose_version(output_dir, version=None):
-    """`version`, or one more than the highest in `output_dir`. Raises ValueError for one that is there or no positive int64."""
-    output_dir = pathlib.Path(output_dir)
+    """The folder, in which ~ is the home folder, as a path, and the version to write: `version`, or one more than the highest there.
+
+    Raises:
+        ValueError: for a version that is there or no positive int64.
+    """
+    output_dir = pathlib.Path(output_dir).expanduser()
     if version is None:
         there = (
             [int(path.name) for path in output_dir.glob("*") if path.name.isascii() and path.name.isdigit()]
@@ -27,7 +31,7 @@ def choose_version(output_dir, version=None):
         raise ValueError(
             f"`version` must be an int from 1 to {HIGHEST_VERSION} that {output_dir} does not hold yet. Received: {version}"
         )
-    return version
+    return output_dir, version
 
 
 @contextlib.contextmanager

@@ -232,14 +232,14 @@ def test_the_server_line_has_the_threads_that_the_method_wants(tmp_path):
 
 
 def test_a_version_that_no_server_can_read_is_refused(tmp_path):
-    assert versions.choose_version(tmp_path, 2**63 - 1) == 2**63 - 1
+    assert versions.choose_version(tmp_path, 2**63 - 1) == (tmp_path, 2**63 - 1)
     with pytest.raises(
         ValueError, match="`version` must be an int from 1 to 9223372036854775807 .* Received: 9223372036854775808"
     ):
         versions.choose_version(tmp_path, 2**63)
     for name in ("²", "٣"):  # digits, and no numbers that a server reads
         (tmp_path / name).mkdir()
-    assert versions.choose_version(tmp_path) == 1
+    assert versions.choose_version(tmp_path) == (tmp_path, 1)
     (tmp_path / str(2**63 - 1)).mkdir()
     with pytest.raises(ValueError, match="Received: 9223372036854775808"):
         versions.choose_version(tmp_path)
