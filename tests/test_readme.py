@@ -108,7 +108,7 @@ def test_tables_are_those_of_the_presets():
 
 
 def test_tables_of_times_were_written_by_their_commands():
-    for marker in ("training_step", "episode_rate"):
+    for marker in ("training_step", "task_convolutions", "episode_rate"):
         assert section("docs/performance.md", marker).count("\n|") >= 4, marker
 
 
