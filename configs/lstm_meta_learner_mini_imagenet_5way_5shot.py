@@ -7,7 +7,7 @@ Differs from the paper: theta_0 of the backbone starts from ANIL at 5 shots, a p
 Cost: three quarters of an hour on 2 CPU cores, after ANIL's.
 Command: python -m trainers.train --config=configs/lstm_meta_learner_mini_imagenet_5way_5shot.py
   --workdir=runs/lstm_meta_learner_mini_imagenet_5way_5shot --precision=mixed_bfloat16
-To reach: 57.0 % over 600 episodes, each query answered alone.
+To reach: 57.0 % over 600 episodes, each query answered alone. Reached: 57.6 (the card).
 """
 
 from configs import common
