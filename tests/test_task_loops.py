@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import zoo
 from tests import descriptors
-from zoo.core import image_block, task_loop
+from zoo.core import convolution, image_block, task_loop
 
 SHAPE, WAY = (8, 8, 1), 2
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
@@ -158,14 +158,25 @@ def loss(model, x, y, loop):
         return tf.function(lambda: model.compute_gradients(x, y)[0], autograph=False)()
 
 
-def _with_transposed_convolution():
+def _with_other_convolutions():
     inputs = keras.Input(SHAPE)
     h = keras.layers.Conv2DTranspose(2, 3, name="transposed")(inputs)
+    h = keras.layers.Conv2D(4, 3, strides=3, groups=2)(h)
     return zoo.MAML(keras.Model(inputs, keras.layers.Flatten()(h)), WAY, num_inner_steps=1)
 
 
+def test_transposed_and_grouped_convolutions_are_batched():
+    if not convolution.groups_have_gradients(tf.float32):
+        pytest.skip("TensorFlow runs without oneDNN here")
+    model = _with_other_convolutions()
+    x, y = descriptors.episode(num_tasks=2, way=WAY, image_shape=SHAPE)
+    np.testing.assert_allclose(loss(model, x, y, "batched"), loss(model, x, y, "map"), rtol=1e-4)
+
+
 def test_what_cannot_be_batched_is_refused_or_mapped_with_a_word(monkeypatch, caplog):
-    model = _with_transposed_convolution()
+    """As a transposed convolution, where the device has no gradients of grouped ones."""
+    monkeypatch.setattr(convolution, "groups_have_gradients", lambda dtype: False)
+    model = _with_other_convolutions()
     x, y = descriptors.episode(num_tasks=2, way=WAY, image_shape=SHAPE)
     with pytest.raises(
         ValueError, match=r"^Tasks cannot be taken all at once \(--task_loop=batched\): .*transposed.*"
@@ -173,11 +184,11 @@ def test_what_cannot_be_batched_is_refused_or_mapped_with_a_word(monkeypatch, ca
         loss(model, x, y, "batched")
     assert "\n" not in str(error.value)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["GPU:0"] * (kind == "GPU"))
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
         mapped = loss(model, x, y, "auto")
-    assert [
-        record.message for record in caplog.records if "one by one" in record.message and "transposed" in record.message
-    ]
+    (said,) = [record.message for record in caplog.records]
+    assert "one by one" in said and "transposed" in said and "\n" not in said
     np.testing.assert_allclose(mapped, loss(model, x, y, "map"), rtol=1e-6)
 
 

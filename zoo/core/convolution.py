@@ -11,13 +11,27 @@ from zoo.core import task_loop
 def convolve(x, kernel, strides=1, padding="SAME", dilations=1):
     """`tf.nn.conv2d`, for images [B, H, W, C] and a kernel [rows, columns, C, F]: [B, H', W', F].
 
-    Where all tasks are run at once, as patches times a matrix: then each task has a kernel of its own, and products have a batch
-    axis where convolutions have none.
+    Where all tasks are run at once, each has a kernel of its own: the convolution is grouped then, or, where the device has no
+    gradients of that, patches times a matrix. `python -m benchmarks.task_convolutions` times both.
     """
-    if not task_loop.at_once():
+    if not task_loop.at_once() or groups_have_gradients(x.dtype):
         return tf.nn.conv2d(x, kernel, strides, padding, dilations=dilations)
     seen = patches(x, kernel.shape[:2], strides, padding, dilations)
     return product(seen, kernel)
+
+
+@functools.cache
+def groups_have_gradients(dtype):
+    """Whether the device has gradients of grouped convolutions of this type: a CPU through oneDNN alone, in float32 and bfloat16."""
+    with tf.init_scope():
+        maps, kernel = tf.zeros([1, 1, 1, 2], dtype), tf.zeros([1, 1, 1, 2], dtype)
+        try:
+            tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=[1, 1, 1, 2], filter=kernel, out_backprop=maps, strides=[1, 1, 1, 1], padding="SAME"
+            )
+        except tf.errors.OpError:
+            return False
+    return True
 
 
 def product(seen, kernel):

@@ -83,7 +83,7 @@ def _all_at_once(function, tasks, output_signature):
 
     batched_operations.register()
     try:
-        with task_loop.tasks_at_once():
+        with task_loop.tasks_at_once(), _said_by_us():
             outputs = tf.vectorized_map(of_number, tf.range(num_tasks), fallback_to_while_loop=False)
     except ValueError as error:
         reason = _reason(error)
@@ -93,6 +93,17 @@ def _all_at_once(function, tasks, output_signature):
         return None
     tf.nest.map_structure(lambda value, spec: value.set_shape([None, *spec.shape]), outputs, output_signature)
     return outputs
+
+
+@contextlib.contextmanager
+def _said_by_us():
+    """Context without what `vectorized_map` logs: a hundred lines of an operation that it cannot batch, where `_reason` has one."""
+    logger, silence = tf.get_logger(), (lambda record: record.filename != "pfor.py")
+    logger.addFilter(silence)
+    try:
+        yield
+    finally:
+        logger.removeFilter(silence)
 
 
 @functools.cache
