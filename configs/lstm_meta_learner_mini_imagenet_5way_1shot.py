@@ -6,7 +6,8 @@ Differs from the paper: it starts from the weights of the meta-learner for 5 sho
 Cost: a quarter of an hour on 2 CPU cores, after that of 5 shots.
 Command: python -m trainers.train --config=configs/lstm_meta_learner_mini_imagenet_5way_1shot.py
   --workdir=runs/lstm_meta_learner_mini_imagenet_5way_1shot --precision=mixed_bfloat16
-To reach: 42.0 % over 600 episodes, each query answered alone.
+To reach: 42.0 % over 600 episodes, each query answered alone. Reached: 41.4 (the card); 49 on the training classes at
+  the end. From ANIL's backbone, 600 steps: 38.1.
 """
 
 from configs import lstm_meta_learner_mini_imagenet_5way_5shot
