@@ -5,7 +5,7 @@ Paper: Wang, Chao, Weinberger, van der Maaten 2019, https://arxiv.org/abs/1911.0
 Differs from the paper: AdamW from 2e-3 to 0 along a cosine over 50 passes of the images in batches of 128, not SGD over 90.
 Cost: under two hours on 2 fast CPU cores; 300 steps are one pass.
 Command: python -m trainers.pretrain --config=configs/pretrain_mini_imagenet.py --workdir=runs/pretrain_mini_imagenet
-To reach: 49.0 % at 1 shot and 66.0 % at 5 over 600 episodes.
+To reach: 49.0 % at 1 shot and 66.0 % at 5 over 600 episodes. Reached: 47.4 and 64.0 (the card).
 """
 
 from configs import common

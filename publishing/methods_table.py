@@ -31,7 +31,7 @@ def methods_table(metadata_by_folder, document):
         }
         outcomes = [_outcome(folder, metadata) for folder, metadata in presets.items()] or [[]]
         rows += [[*start, *outcomes[0]], *(["", "", *outcome] for outcome in outcomes[1:])]
-    return markdown.table(["method", "paper", "preset", "result", "training"], rows)
+    return markdown.table(["method", "paper", "preset", "result"], rows)
 
 
 def _outcome(folder, metadata):
@@ -40,7 +40,7 @@ def _outcome(folder, metadata):
     protocol = re.sub(r"(\d+)(way|shot|step)", r"\1-\2", result["protocol"].removesuffix("_transductive"))
     metric = "" if result["metric"] == "accuracy" else f" {result['metric'].replace('_', ' ')}"
     value = f"{format_result(result)}{metric}{mark}, {protocol.replace('_', ' ')}"
-    return [f"`{folder.name}`", value, training_time(metadata, digits=0)]
+    return [f"`{folder.name}`", value]
 
 
 def details_table(metadata_by_folder, document):
