@@ -28,7 +28,7 @@ def table_rows(text):
 def test_readme_is_a_first_page():
     assert len(README.encode()) <= 8192
     rows = table_rows(README)
-    assert README.count("\n|---") == 1 and {row.count(" |") for row in rows[2:]} == {5}  # one table of five columns
+    assert README.count("\n|---") == 1 and {row.count(" |") for row in rows[2:]} == {4}  # one table of four columns
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert sum(bool(line) for line in code.splitlines()) <= 10
 

@@ -141,7 +141,7 @@ def test_the_table_leads_with_queries_asked_alone(modes, shown, tmp_path):
     second |= {"mean": 0.8, "protocol": "5way_1shot_alone"}
     metadata = {tmp_path / "preset": {**METADATA, "results": [first, second]}}
     (row,) = [line for line in methods_table.methods_table(metadata, "README.md").splitlines() if "`preset`" in line]
-    assert shown in row and "| 2 min |" in row
+    assert row.endswith(shown)
 
 
 @pytest.mark.parametrize(
