@@ -4,10 +4,10 @@ Paper: Snell, Swersky, Zemel, NeurIPS 2017, https://arxiv.org/abs/1703.05175: 68
   15 queries).
 Differs from the paper: it starts from the weights of the network for 1 shot, a preset, and so from a classifier of the training
   classes; 10 queries a class, on cropped and flipped pictures; distances are scaled by the size of the embedding.
-Cost: half an hour on 2 CPU cores, after the 1-shot network's.
+Cost: twenty minutes on 2 CPU cores, after the 1-shot network's.
 Command: python -m trainers.train --config=configs/prototypical_network_mini_imagenet_5way_5shot.py
   --workdir=runs/prototypical_network_mini_imagenet_5way_5shot --precision=mixed_bfloat16
-To reach: 66.0 % over 600 episodes.
+To reach: 66.0 % over 600 episodes. Reached: 65.2 (the card). From the classifier itself, 15-way, 1,500 steps: 60.5.
 """
 
 from configs import prototypical_network_mini_imagenet_5way_1shot
