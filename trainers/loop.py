@@ -10,7 +10,6 @@ Why not `fit` and its callbacks, which work for every method on one machine:
 
 import contextlib
 import math
-import re
 
 import tensorflow as tf
 import tqdm
@@ -26,10 +25,9 @@ from trainers.learning_curve import plot_learning_curve
 from trainers.other_layers import other_layers
 from trainers.trainer import Trainer
 from trainers.workdir import LOST, Workdir
+from zoo.core.graph_errors import line_of
 from zoo.core.held_constants import renew_constants
 
-# What messages have beside what they say: where in the graph it is.
-_ADDRESS = re.compile(r"Graph execution error:|Detected at .*|<stack traces unavailable>|\{\{.*?\}\}")
 _REMEDY = "try a lower --config.outer.learning_rate with a new --workdir"
 
 
@@ -200,10 +198,7 @@ def _in_a_line(strategy):
     except tf.errors.OpError as error:
         if workers.num_processes(strategy) > 1 and not isinstance(error, tf.errors.InvalidArgumentError):
             raise
-        text = _ADDRESS.sub("", error.message)
-        raise TrainingError(
-            text.partition("assertion failed: ")[2].partition("\n")[0] or text.strip().partition("\n")[0]
-        ) from error
+        raise TrainingError(line_of(error)) from error
 
 
 @contextlib.contextmanager

@@ -40,8 +40,12 @@ def _of_known_shape(name, images, expected):
     fits = [given[axis] == size for axis, size in enumerate(expected) if size is not None]
     message = f"`{name}` must be float {_axes(expected)}, tasks first."
     right = tf.reduce_all([tf.rank(images) == len(expected), *fits])
-    with tf.control_dependencies([tf.debugging.Assert(right, [message, "Received: shape", tf.shape(images)])]):
-        return tf.ensure_shape(images, expected)
+    with tf.control_dependencies(
+        [tf.debugging.Assert(right, [message, "Received: shape", tf.shape(images)], len(expected))]
+    ):
+        images = tf.identity(images)
+    images.set_shape(expected)
+    return images
 
 
 def as_targets(name, targets, images, dtype, way=None, target_size=None):

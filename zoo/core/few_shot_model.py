@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from zoo.core import arguments, compiling, episode, frozen_layers, gradients
+from zoo.core import arguments, compiling, episode, frozen_layers, gradients, graph_errors
 from zoo.core.batch_norm import BatchNorm
 from zoo.core.held_constants import renew_constants
 from zoo.core.metrics import EpisodeMean
@@ -12,7 +12,7 @@ from zoo.core.metrics import EpisodeMean
 _OF_PICTURES = ("ink", "image_fit")
 
 
-class FewShotModel(keras.Model):
+class FewShotModel(graph_errors.ErrorsInALine, keras.Model):
     """A Keras model that adapts to a task from its support set and then answers its queries.
 
     A method gives `adapt` and `predict_with`; both are pure: the task state is returned, never stored on the model.
