@@ -47,6 +47,24 @@ def method_class(config):
     return zoo.METHODS[method]
 
 
+def option_defaults(config):
+    """What an option is where a config leaves it out, by its place in the config, "model.options.transform" say."""
+    dataset, model = config["dataset"], config["model"]
+    method = zoo.METHODS.get(model["method"], object)
+    functions = {
+        "dataset.options": [zoo.datasets.DATASETS.get(dataset["name"])],
+        "model.options": [base.__init__ for base in reversed(method.__mro__) if "__init__" in vars(base)],
+        "model.backbone_options": [zoo.backbones.BACKBONES.get(model["backbone"])],
+    }
+    return {
+        f"{place}.{name}": list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+        for place, of_place in functions.items()
+        for function in filter(None, of_place)  # names that are not known are refused where they are built
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+
+
 def with_precision(config, precision):
     """The config of a run whose backbone computes in that precision, a dtype policy of Keras; float32 leaves it as it is."""
     return config if precision == "float32" else {**config, "precision": precision}

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from commands.sources import check_output_folder, writable_folder
+from trainers.builder import option_defaults
 from trainers.checkpoints import restore_latest
 from trainers.events import keep_events_until
 from zoo.core.files import SCRATCH, write_text
@@ -31,6 +32,7 @@ RESULT_FILES = (CARD_FILE, EVALUATION_FILE, AD_HOC_FILE, EPISODE_FILE, PRESENTAT
 # What a run is: a workdir belongs to one value of these. The other fields may change between starts.
 IDENTITY = ("seed", "dataset", "train", "model", "outer", "validation", "init_from", "precision")
 _FREE = ("outer.num_steps",)
+_OF_DATA = "model.backbone_options.input_shape"  # where None; every other one is held against the data
 
 
 class Workdir:
@@ -87,12 +89,13 @@ class Workdir:
             )
 
     def _check_same_run(self):
-        before = self.config_before
+        before = self.config_before or self._config
+        defaults = option_defaults(self._config)
         changes = [
             f"{name}: {old!r} there, {new!r} now"
             for part in IDENTITY
-            for name, old, new in _differences(part, (before or self._config).get(part), self._config.get(part))
-            if name not in _FREE
+            for name, old, new in _differences(part, before.get(part), self._config.get(part))
+            if name not in _FREE and not _says_the_same(name, old, new, defaults)
         ]
         if changes:
             raise ValueError(
@@ -255,6 +258,12 @@ def _lock(path):
 
 def _plain(value):
     return float(np.float32(value)) if isinstance(value, (float, np.floating)) else value
+
+
+def _says_the_same(name, old, new, defaults):
+    """Whether one of two values of a field, None or left out, is what the other says; a config may have come to name a default."""
+    given = [value for value in (old, new) if value is not None]
+    return len(given) == 1 and (name == _OF_DATA or (name in defaults and given == [defaults[name]]))
 
 
 def _differences(name, old, new):

@@ -1,5 +1,6 @@
 """The objects that a config names."""
 
+import functools
 import importlib
 import json
 import sys
@@ -106,6 +107,33 @@ def test_a_run_from_before_the_options_goes_on_without_them(tmp_path):
     config["outer"]["optimizer_options"] = {"beta_1": 0.5}
     with pytest.raises(ValueError, match="outer.optimizer_options.beta_1: None there, 0.5 now"):
         Workdir(tmp_path, config)
+
+
+@pytest.mark.parametrize(
+    "place, name, recorded, other",
+    [
+        ("model.backbone_options", "input_shape", [96, 96, 3], None),  # what the data has, which the other config tells
+        ("model.options", "transform", "cl2n", "none"),
+        ("model.backbone_options", "pooling", "avg", "max"),
+        ("dataset.options", "split", [0.5, 0.25, 0.25], [0.6, 0.2, 0.2]),
+    ],
+)
+def test_a_run_goes_on_where_its_config_has_come_to_leave_out_what_it_is_anyway(place, name, recorded, other, tmp_path):
+    config = builder.to_dict(importlib.import_module("configs.simple_shot_image_folder").get_config())
+
+    def with_option(value):
+        changed = json.loads(json.dumps(config))
+        options = functools.reduce(dict.__getitem__, place.split("."), changed)
+        options.pop(name, None)
+        options.update({} if value is None else {name: value})
+        return changed
+
+    for there, now in ((recorded, None), (None, recorded), (recorded, recorded)):
+        (tmp_path / "config.json").write_text(json.dumps(with_option(there)))
+        Workdir(tmp_path, with_option(now))
+    if other is not None:
+        with pytest.raises(ValueError, match=f"another config .{place}.{name}: "):
+            Workdir(tmp_path, with_option(other))
 
 
 if __name__ == "__main__":
