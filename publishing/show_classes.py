@@ -4,7 +4,7 @@ python -m publishing.show_classes --dataset=glyphs --output=docs/glyphs.png [--s
 python -m publishing.show_classes --dataset=image_folder --root=FOLDER --output=FILE.png [--split_by=images]
 python -m publishing.show_classes --dataset=tfds --name=cifar100 --class_list=cifar_fs --output=FILE.png [--data_dir=FOLDER]
 
-Says how many classes and images there are; of your own folder also what cannot be read or is left out, in warnings.
+Says how many classes and images each subset has; of your own folder also what cannot be read or is left out, in warnings.
 """
 
 from commands import early  # noqa: F401  Ctrl-C during the other imports says one line
@@ -13,7 +13,9 @@ from commands import early  # noqa: F401  Ctrl-C during the other imports says o
 from absl import app, flags
 
 from commands import launcher, path_flags, sources
+from commands.terminal import printable
 
+_SUBSETS = ("train", "validation", "test")
 _DATASET = flags.DEFINE_enum("dataset", "glyphs", ("glyphs", "omniglot", "image_folder", "tfds"), "Data set to show.")
 _ROOT = path_flags.define("root", "Folder of your own images, with --dataset=image_folder.")
 _SPLIT_BY = flags.DEFINE_enum(
@@ -24,7 +26,7 @@ _DATA_DIR = path_flags.define("data_dir", "Where it is prepared; TFDS_DATA_DIR w
 _CLASS_LIST = path_flags.define(
     "class_list", "How its classes are split: a list's name, a JSON file or fractions, 0.6,0.2,0.2; its own splits."
 )
-_SUBSET = flags.DEFINE_enum("subset", "test", ("train", "validation", "test"), "Subset to show.")
+_SUBSET = flags.DEFINE_enum("subset", "test", _SUBSETS, "Subset to show.")
 _CLASSES = flags.DEFINE_integer("classes", 20, "Rows.", 1)
 _IMAGES = flags.DEFINE_integer("images", 20, "Columns.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the choice of classes.", 0)
@@ -46,11 +48,21 @@ def main():
         from publishing.contact_sheet import contact_sheet
         from zoo import datasets
 
-    classes = datasets.load(_DATASET.value, _SUBSET.value, **_options())
+    options = _options()
+    classes = datasets.load(_DATASET.value, _SUBSET.value, **options)
     sheet = contact_sheet(classes, _CLASSES.value, _IMAGES.value, _SEED.value, names=True)
     Image.fromarray(sheet).save(_OUTPUT.value)
-    print(f"{_OUTPUT.value}: {min(_CLASSES.value, classes.num_classes)} of {classes.num_classes} classes")
-    print(f"{_SUBSET.value}: {_counts(classes)}")
+    print(
+        f"{_OUTPUT.value}: {min(_CLASSES.value, classes.num_classes)} of {classes.num_classes} classes of {_SUBSET.value}"
+    )
+    counts = {_SUBSET.value: _counts(classes)}
+    del classes  # one subset at a time is in memory
+    for subset in _SUBSETS:
+        try:
+            counts[subset] = counts.get(subset) or _counts(datasets.load(_DATASET.value, subset, **options))
+        except (ValueError, OSError) as error:  # that of another subset than is shown
+            counts[subset] = f"not there: {printable(error)}"
+        print(f"{subset}: {counts[subset]}", flush=True)
 
 
 def _counts(classes):

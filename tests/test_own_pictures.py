@@ -117,10 +117,16 @@ def test_looking_at_a_folder_counts_it_and_names_what_is_wrong(folder):
         for path in broken:
             path.unlink()
     assert photos.returncode == two.returncode == 0, photos.stderr + two.stderr
-    assert "train: 5 classes, 40 images, 8 of each" in photos.stdout
+    for counts in ("train: 5 classes, 40 images", "validation: 2 classes, 16 images", "test: 3 classes, 24 images"):
+        assert f"{counts}, 8 of each" in photos.stdout
     assert "1 file in class folders left out" in photos.stderr
     assert "photos: 5 files that cannot be read left out: part" in photos.stderr
-    assert "train: 2 classes, 12 images, 6 of each" in two.stdout
+    for counts in (
+        "train: 2 classes, 12 images, 6",
+        "validation: 2 classes, 6 images, 3",
+        "test: 2 classes, 6 images, 3",
+    ):
+        assert f"{counts} of each" in two.stdout
 
 
 def test_two_classes_without_split_by_are_told_of_it(folder):

@@ -42,8 +42,8 @@ def test_a_folder_of_ones_own_is_shown_with_what_is_left_out_in_a_line(tmp_path)
     output = tmp_path / "sheet.png"
     done = run("publishing.show_classes", "--dataset=image_folder", f"--root={tmp_path / 'data'}", f"--output={output}")
     assert done.returncode == 0 and done.stdout.splitlines() == [
-        f"{output}: 1 of 1 classes",
-        "test: 1 class, 2 images, 2 of each",
+        f"{output}: 1 of 1 classes of test",
+        *(f"{subset}: 1 class, 2 images, 2 of each" for subset in ("train", "validation", "test")),
     ]
     kinds = ".png, .jpg, .jpeg, .jfif, .gif, .bmp, .webp"
     lines = [line for line in done.stderr.splitlines() if "warn" in line.lower() and "absl::" not in line]
@@ -53,13 +53,30 @@ def test_a_folder_of_ones_own_is_shown_with_what_is_left_out_in_a_line(tmp_path)
     assert np.asarray(Image.open(output)).shape[2] == 3
 
 
+def test_a_subset_that_is_not_there_is_told_beside_the_one_that_is_shown(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / "train" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (8, 8), "red").save(tmp_path / "data" / "train" / name / f"{number}.png")
+    options = ["--dataset=image_folder", f"--root={tmp_path / 'data'}", f"--output={tmp_path / 'sheet.png'}"]
+    done = run("publishing.show_classes", "--subset=train", *options)
+    _, train, *others = done.stdout.splitlines()
+    assert done.returncode == 0 and train == "train: 2 classes, 4 images, 2 of each"
+    assert [line.partition("; 'train' gives")[0] for line in others] == [
+        f"{subset}: not there: {tmp_path / 'data'} must have the subset '{subset}', called {called}. Received: train"
+        for subset, called in (("validation", "validation or val or valid"), ("test", "test or testing"))
+    ]
+
+
 def test_a_prepared_data_set_is_shown_with_its_counts(tmp_path):
     prepare(tmp_path, {"train": ["ant"], "validation": ["bee"], "test": ["cow", "dog"]})
     output = tmp_path / "sheet.png"
     options = ["--dataset=tfds", "--name=small_photos", f"--data_dir={tmp_path}", f"--output={output}", "--classes=1"]
     done = run("publishing.show_classes", *options)
     assert done.returncode == 0 and done.stdout.splitlines() == [
-        f"{output}: 1 of 2 classes",
+        f"{output}: 1 of 2 classes of test",
+        "train: 1 class, 3 images, 3 of each",
+        "validation: 1 class, 3 images, 3 of each",
         "test: 2 classes, 6 images, 3 of each",
     ], done.stderr
     assert np.asarray(Image.open(output)).shape[2] == 3
