@@ -1,9 +1,11 @@
 """Every config builds its model and data, takes a training step and names what its docstring must."""
 
+import ast
 import dataclasses
 import importlib
 import inspect
 import pathlib
+import shlex
 import sys
 
 import keras
@@ -12,8 +14,10 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from publishing.methods_table import config_path
 from trainers import base_classifier, builder, loop, protocols
 from zoo.datasets.sampler import ImageClasses
+from zoo.presets import loader
 
 CONFIGS = sorted(path.stem for path in pathlib.Path("configs").glob("*.py") if path.stem not in ("__init__", "common"))
 
@@ -131,6 +135,51 @@ def test_a_protocol_within_groups_is_drawn_so_and_recorded():
     assert results[0] == {name: value for name, value in results[1].items() if name != "within_groups"}
     assert results[1]["within_groups"] is False and results[2]["within_groups"] is True
     assert results[0]["mean"] > 0.8 and results[2]["mean"] == 0.5
+
+
+DECIDING = ("seed", "init_from", "dataset", "train", "model", "outer", "validation")  # what decides a run
+# Why the config of a card is not that of its run any more; an entry goes when the card of the new run comes.
+CHANGED_SINCE = {
+    "lstm_meta_learner_conv4_mini_imagenet_5way_1shot": "a longer run, from the preset for 5 shots, is to take its place",
+    "prototypical_network_conv4_mini_imagenet_5way_5shot": "a run from the preset for 1 shot is to take its place",
+}
+CARDS = sorted([*pathlib.Path("zoo/presets").glob("*/model.json"), *pathlib.Path("docs/cards").glob("*/model.json")])
+
+
+def fields(value, name=""):
+    """(place, value) of all fields of a config that have one."""
+    if isinstance(value, dict) and value:
+        for key in sorted(value):
+            yield from fields(value[key], f"{name}.{key}" if name else key)
+    elif value not in (None, {}):
+        yield name, value
+
+
+def as_flag(text):
+    """The value that `--config.field=text` gives."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.parent.name)
+def test_the_command_of_a_card_repeats_its_run(path):
+    """Its config file and the flags of its commands give what the run was made with."""
+    metadata = loader.preset_metadata(path.parent)
+    commands = [metadata["command"], *(part["command"] for part in metadata.get("continued", []))]
+    words = [word.partition("=") for command in commands for word in shlex.split(command)]
+    flags = {flag.removeprefix("--config."): as_flag(text) for flag, _, text in words if flag.startswith("--config.")}
+    config = importlib.import_module(f"configs.{config_path(metadata['command']).stem}").get_config()
+    now, there = (
+        dict(fields({part: of_run.get(part) for part in DECIDING}))
+        for of_run in (builder.to_dict(config), metadata["config"])
+    )
+    now |= flags
+    precisions = {text for flag, _, text in words if flag == "--precision"}
+    assert precisions == ({metadata["config"]["precision"]} if "precision" in metadata["config"] else set())
+    changes = {name: (there.get(name), now.get(name)) for name in {*there, *now} if there.get(name) != now.get(name)}
+    assert bool(changes) == (path.parent.name in CHANGED_SINCE), changes
 
 
 if __name__ == "__main__":
