@@ -252,6 +252,12 @@ def test_a_builder_that_cannot_download_says_so(tmp_path, monkeypatch):
         FileNotFoundError, match="cannot be prepared: ConnectionError: no route to host. Point `data_dir`"
     ):
         tfds_images.load(name="cifar100", data_dir=tmp_path, classes="cifar_fs")
+    for name, classes, message in (
+        ("imdb_reviews", None, "must have one image and one class label.* Received: features text, label"),
+        ("tf_flowers", "cub", "cub must name classes of tf_flowers.*Received: 200 classes that it has not"),
+    ):  # before anything is downloaded
+        with pytest.raises(ValueError, match=message):
+            tfds_images.load(name=name, data_dir=tmp_path, classes=classes)
 
 
 if __name__ == "__main__":

@@ -76,16 +76,19 @@ def load(
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels!r}")
     builder = _builder(name, data_dir)
     image_key, label_key = _keys(builder)
-    names = builder.info.features[label_key].names
     if builder.info.features[image_key].np_dtype not in (np.uint8, np.uint16):
         raise ValueError(
             f"{builder.name} must have images of 8 or 16 bits. Received: images of {np.dtype(builder.info.features[image_key].np_dtype).name}"
         )
+    feature = builder.info.features[label_key]
+    if classes is not None and feature.num_classes and feature.names[0] != "0":  # known before anything is downloaded
+        classes_by_part(classes, feature.names, split_seed, builder.name)
+    _prepare(builder, name)
     if classes is None:
         own = _own_splits(builder)
         parts, splits = _own_parts(builder, label_key, own), tuple(own[part] for part in wanted)
     else:
-        parts, splits = classes_by_part(classes, names, split_seed, builder.name), tuple(builder.info.splits)
+        parts, splits = classes_by_part(classes, feature.names, split_seed, builder.name), tuple(builder.info.splits)
     chosen = dict(sorted((label, title) for part in wanted for label, title in parts[part].items()))
     shape = (image_size, image_size, channels)
     records = _records(builder, splits, image_key, label_key, tuple(chosen))
@@ -101,7 +104,7 @@ def load(
 
 
 def _builder(name, data_dir):
-    """The builder of a data set that is prepared: found in its folder, or by its name, and downloaded where it must be."""
+    """The builder of a data set: found in its folder, or by its name."""
     import tensorflow_datasets as tfds  # slow to import
 
     if not (name is None or (name and isinstance(name, str))) or not (name or data_dir):
@@ -118,13 +121,19 @@ def _builder(name, data_dir):
             f"Received: data_dir={str(data_dir)!r}"
         )
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
+        return tfds.builder(name, data_dir=data_dir)
     except Exception as error:  # an unknown name, version or config, or a builder that cannot be imported
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
             f"`name` must be a data set that tensorflow_datasets knows, or one prepared in {data_dir or 'TFDS_DATA_DIR'}. "
             f"Received: name={name!r} ({reason})"
         ) from (None if isinstance(error, tfds.core.DatasetNotFoundError) else error)  # it lists all that there are
+
+
+def _prepare(builder, name):
+    """Downloads and prepares a data set where that is not done. Raises FileNotFoundError where it cannot be."""
+    if builder.is_prepared():
+        return
     try:
         builder.download_and_prepare()
     except Exception as error:
@@ -133,7 +142,6 @@ def _builder(name, data_dir):
             f"{name} is not in {builder.data_path} and cannot be prepared: {type(error).__name__}: {reason}. Point `data_dir` "
             "or TFDS_DATA_DIR to a folder where tensorflow_datasets has prepared it"
         ) from error
-    return builder
 
 
 def _prepared_folder(name, data_dir):
