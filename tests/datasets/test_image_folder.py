@@ -577,6 +577,24 @@ def test_classes_of_fewer_than_two_images_are_left_out_and_counted(tmp_path, rec
     assert _warning(recwarn) == f"{tmp_path}: 2 classes left out, of fewer than 2 images: empty (0), lonely (1)"
 
 
+@pytest.mark.parametrize("layout", ["folders", "table", "train"])
+def test_classes_that_are_left_out_leave_two_to_each_subset(layout, tmp_path, recwarn):
+    """Six classes are enough, whichever others lie about."""
+    root = tmp_path / "train" if layout == "train" else tmp_path
+    _write_classes(root, "abcdef")
+    _write_classes(root, "uvwxyz", num_images=1)
+    if layout == "table":
+        lines = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in sorted(tmp_path.rglob("*.png"))]
+        (root / "all.csv").write_text("\n".join(["file,label", *lines]))
+    for seed in range(4):
+        parts = [
+            image_folder.load(part, root / "all.csv" if layout == "table" else tmp_path, split_seed=seed).names
+            for part in ("train", "validation", "test")
+        ]
+        assert [len(names) for names in parts] == [2, 2, 2] and sorted(sum(parts, ())) == list("abcdef")
+    assert sum("6 classes left out, of fewer than 2 images" in str(warning.message) for warning in recwarn) == 1
+
+
 def test_a_subset_without_a_class_of_two_images(tmp_path):
     (tmp_path / "train" / "empty").mkdir(parents=True)
     (tmp_path / "train" / "empty" / "notes.txt").write_text("no image")

@@ -6,17 +6,15 @@ import pathlib
 import numpy as np
 
 from zoo.datasets.image_files import EXTENSIONS, check_fit, files_below, image_files, read_image, repeated, subfolders
-from zoo.datasets.image_split import BY, deal_images, fewest_of_train, with_missing
+from zoo.datasets.image_split import BY, FEWEST, deal_classes, deal_images, fewest_of_train, large_enough, with_missing
 from zoo.datasets.image_store import ImageStore, in_parallel
 from zoo.datasets.image_table import read_table
 from zoo.datasets.messages import counted, kinds_of, listed, warn_once
 from zoo.datasets.options import check_bool, check_int
 from zoo.datasets.sampler import ImageClasses
-from zoo.datasets.subsets import CALLED, deal, parts_of, subset_called
+from zoo.datasets.subsets import CALLED, parts_of, subset_called
 
-MIN_IMAGES = 2  # one for the support and one to ask about
 ON_ERROR = ("raise", "skip")
-_BY_IMAGES = "; `split_by` 'images' puts every class into each, with other images"
 
 
 def load(
@@ -51,9 +49,10 @@ def load(
     A class has the images of its folder and of all folders in it, links followed; an image that links give to two classes, or
     to two subsets, is refused, one that they give to a class twice counts once, and a link to a folder that holds it is none of its
     folders. Hidden files and folders are skipped;
-    other files that are not read, images in no class folder, and classes of fewer than two images, which are left out, are
-    counted in a warning of one line. Everything is in sorted order, so the same folder gives the same classes everywhere. A
-    class more or less deals the others out anew: training keeps the names of its classes, and refuses to go on with others.
+    other files that are not read, images in no class folder, and classes of fewer than two images, which are left out before
+    `split` deals out the others, are counted in a warning of one line. Everything is in sorted order, so the same folder gives the
+    same classes everywhere. A class more or less deals the others out anew: training keeps the names of its classes, and refuses to
+    go on with others.
 
     Each image is turned as its EXIF data says, converted to grey or RGB, and resized to a square with anti-aliasing
     (Lanczos). Transparent parts become paper. See `zoo.datasets.image_files.read_image`. That is done once, on all cores; what
@@ -107,11 +106,12 @@ def load(
         store,
     )
     readable = {name: [file for file in files if file in rows] for name, files in classes.items()}
-    classes = _large_enough(root, readable)
+    classes = large_enough(root, readable)
     if not classes:
+        received = listed(f"{name} ({len(files)})" for name, files in readable.items())
         raise ValueError(
-            f"The subset {subset!r} of {root} must have a class of at least {MIN_IMAGES} images, "
-            f"{', '.join(EXTENSIONS)}. Received: {_with_counts(readable) or 'none'}"
+            f"The subset {subset!r} of {root} must have a class of at least {FEWEST} images, "
+            f"{', '.join(EXTENSIONS)}. Received: {received or 'none'}"
         )
     members = tuple(np.array([rows[file] for file in files]) for files in classes.values())
     names = tuple(_text(name) for name in classes)
@@ -177,15 +177,10 @@ def _classes_of(root, wanted, split, split_seed, split_by, on_error):
 def _parts_of_folder(root, split, split_seed, by_images):
     """{subset: {class: its files}} of the subsets that are there."""
     of_subsets = _subset_folders(root)
-    if of_subsets:
-        folders = _own_subsets(root, of_subsets, by_images)
-    elif by_images:
+    if not of_subsets:
         files = _scan(root, {"all": _dealt_folders(root)})
-        return deal_images(root, {folder.name: of_class for folder, of_class in files.items()}, split, split_seed)
-    else:
-        of_classes = {folder.name: folder for folder in _dealt_folders(root)}
-        dealt = deal(sorted(of_classes), split, split_seed, "split", root, _BY_IMAGES)
-        folders = {part: [of_classes[name] for name in names] for part, names in dealt.items()}
+        return _dealt(root, {folder.name: of_class for folder, of_class in files.items()}, split, split_seed, by_images)
+    folders = _own_subsets(root, of_subsets, by_images)
     files = _scan(root, folders)
     parts = {part: {folder.name: files[folder] for folder in chosen} for part, chosen in folders.items()}
     return with_missing(root, parts, split, split_seed, by_images)
@@ -196,25 +191,14 @@ def _parts_of_table(path, split, split_seed, by_images, all_there):
     files, subsets = read_table(path, subset_called, by_images, all_there)
     if subsets is not None:
         return with_missing(path, subsets, split, split_seed, by_images)
+    return _dealt(path, files, split, split_seed, by_images)
+
+
+def _dealt(source, classes, split, split_seed, by_images):
     if by_images:
-        return deal_images(path, files, split, split_seed)
-    dealt = deal(list(files), split, split_seed, "split", path, _BY_IMAGES)
-    return {part: {name: files[name] for name in names} for part, names in dealt.items()}
-
-
-def _large_enough(root, classes):
-    """The classes of at least MIN_IMAGES files; warns of the others."""
-    small = {name: files for name, files in classes.items() if len(files) < MIN_IMAGES}
-    if small:
-        warn_once(
-            f"{root}: {counted(len(small), 'class', 'classes')} left out, of fewer than {MIN_IMAGES} images: "
-            f"{_with_counts(small)}"
-        )
-    return {name: files for name, files in classes.items() if name not in small}
-
-
-def _with_counts(classes):
-    return listed(f"{name} ({len(files)})" for name, files in classes.items())
+        return deal_images(source, classes, split, split_seed)
+    otherwise = "; `split_by` 'images' puts every class into each, with other images"
+    return deal_classes(source, classes, split, split_seed, otherwise)
 
 
 def _subset_folders(root):

@@ -5,7 +5,26 @@ from zoo.datasets.messages import counted, listed, warn_once
 from zoo.datasets.subsets import PARTS, check_fractions, deal, dealt_rows
 
 BY = ("classes", "images")
-_FEWEST = 2  # images of a class in a subset: one for the support and one to ask about
+FEWEST = 2  # images of a class in a subset: one for the support and one to ask about
+
+
+def large_enough(source, classes, needed=FEWEST, why=""):
+    """The classes of at least so many files; warns of the others, with why so many."""
+    small = {name: files for name, files in classes.items() if len(files) < needed}
+    if small:
+        names = listed(f"{name} ({len(files)})" for name, files in small.items())
+        warn_once(
+            f"{source}: {counted(len(small), 'class', 'classes')} left out, of fewer than {needed} images{why}: {names}"
+        )
+    return {name: files for name, files in classes.items() if name not in small}
+
+
+def deal_classes(source, classes, fractions, seed, otherwise="", subsets=PARTS):
+    """{subset: {class: its files}} with each class in one of "train", "validation" and "test"; arguments as in `deal_images`, and
+    what helps where there are too few. Those that no task can have go before, and leave the others to each subset."""
+    classes = large_enough(source, classes)
+    dealt = deal(sorted(classes), fractions, seed, "split", source, otherwise, subsets)
+    return {part: {name: classes[name] for name in names} for part, names in dealt.items()}
 
 
 def deal_images(source, classes, fractions, seed, subsets=PARTS):
@@ -25,18 +44,10 @@ def deal_images(source, classes, fractions, seed, subsets=PARTS):
         UserWarning: of classes that are left out, for having fewer than six files.
     """
     check_fractions("split", fractions)
-    needed = _FEWEST * len(subsets)
-    small = {name: files for name, files in classes.items() if len(files) < needed}
-    if small:
-        warn_once(
-            f"{source}: {counted(len(small), 'class', 'classes')} left out, of fewer than {needed} images, {_FEWEST} for each "
-            f"subset: {listed(f'{name} ({len(files)})' for name, files in small.items())}"
-        )
     parts = {part: {} for part in subsets}
-    for name, files in classes.items():
-        if name not in small:
-            for part, rows in dealt_rows(len(files), fractions, seed, _FEWEST, subsets).items():
-                parts[part][name] = sorted(files[row] for row in rows)
+    for name, files in large_enough(source, classes, FEWEST * len(subsets), f", {FEWEST} for each subset").items():
+        for part, rows in dealt_rows(len(files), fractions, seed, FEWEST, subsets).items():
+            parts[part][name] = sorted(files[row] for row in rows)
     return parts
 
 
@@ -59,14 +70,12 @@ def with_missing(source, parts, fractions, seed, by_images):
     missing = [part for part in PARTS if part not in parts]
     subsets = ["train", *missing]
     classes = dict(sorted(parts.get("train", {}).items()))
-    sizes = [len(files) for files in classes.values()] if by_images else [len(classes)]
+    sizes = [len(files) for files in classes.values()]
+    sizes = sizes if by_images else [sum(size >= FEWEST for size in sizes)]
     if not missing or max(sizes, default=0) < fewest_of_train(parts):
         return parts
-    if by_images:
-        dealt = deal_images(source, classes, fractions, seed, subsets)
-    else:
-        names = deal(list(classes), fractions, seed, "split", source, parts=subsets)
-        dealt = {part: {name: classes[name] for name in of_part} for part, of_part in names.items()}
+    deal_out = deal_images if by_images else deal_classes
+    dealt = deal_out(source, classes, fractions, seed, subsets=subsets)
     for part in missing:
         taken = counted(sum(map(len, dealt[part].values())), "image") if by_images else listed(dealt[part])
         warn_once(
@@ -77,4 +86,4 @@ def with_missing(source, parts, fractions, seed, by_images):
 
 def fewest_of_train(parts):
     """How many classes, or images of a class, training data must have to give some to each of the missing subsets."""
-    return _FEWEST * (1 + sum(part not in parts for part in PARTS))
+    return FEWEST * (1 + sum(part not in parts for part in PARTS))
