@@ -93,12 +93,63 @@ def test_copies_of_a_model_standardize_as_it_does():
         np.testing.assert_allclose(copy.backbone(rows), model.backbone(rows), rtol=1e-6)
 
 
-def subclassed():
-    class Own(keras.Model):
-        def call(self, inputs):
-            return inputs
+class Own(keras.Model):
+    """As people write them: without arguments for Keras, so that it can train and not be copied."""
 
-    return Own(name="own")
+    def __init__(self):
+        super().__init__(name="own")
+        self.parts = [layers.Conv2D(3, 3, strides=4), layers.BatchNormalization(), layers.Flatten()]
+
+    def call(self, inputs):
+        for part in self.parts:
+            inputs = part(inputs)
+        return inputs
+
+
+@keras.saving.register_keras_serializable("tests")
+class Copied(Own):
+    def __init__(self, **kwargs):
+        keras.Model.__init__(self, **kwargs)
+        self.parts = [layers.Flatten(), layers.Dense(3)]
+
+    def build(self, shape):
+        self.parts[1].build((None, shape[1] * shape[2] * shape[3]))
+
+
+def subclassed():
+    return Own()
+
+
+def within(network):
+    images = keras.Input(SHAPE)
+    return keras.Model(images, network(images))
+
+
+@pytest.mark.parametrize("method", [zoo.PrototypicalNetwork, zoo.MAML])
+def test_a_subclassed_model_within_a_functional_one_is_taken(method):
+    model = method(within(Copied()), way=3)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    x, y = descriptors.episode(num_tasks=1)
+    before = model.backbone.get_weights()
+    model.train_on_batch(x, y)
+    assert len(before) == 2 and all((new != old).any() for new, old in zip(model.backbone.get_weights(), before))
+    again = type(model).from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again(x), model(x))
+
+
+def test_a_subclassed_model_that_cannot_be_copied_is_named():
+    backbone = within(subclassed())
+    model = zoo.PrototypicalNetwork(backbone)
+    for attempt in (
+        lambda: model.with_way(3),
+        lambda: zoo.MAML(zoo.replace_normalization(backbone, "batch"), way=3),
+    ):
+        with pytest.raises(ValueError, match="its? .*`get_config` gives, `name` too. Received: .*Own$") as error:
+            attempt()
+        assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="through Keras' BatchNormalization these go wrong"):
+        zoo.MAML(backbone, way=3)
 
 
 def two_outputs():
@@ -164,7 +215,7 @@ def test_levels_that_are_divided_after_a_multiplication_are_taken():
         (lambda: keras.Model(i := keras.Input((4,)), {"a": 2 * i}), "Received: a dict as its output; "),
         (
             subclassed,
-            "must be a functional or built Sequential keras.Model .* Received: Own 'own', which has no inputs yet",
+            "must be a functional or built Sequential keras.Model .* Received: Own 'own', which has no inputs yet; keras.Model",
         ),
         (two_outputs, "Received: 1 inputs and 2 outputs"),
         (

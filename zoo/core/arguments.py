@@ -124,7 +124,10 @@ def backbone(value, output_rank):
         inputs = outputs = None
     wanted = "`backbone` must be a functional or built Sequential keras.Model with one input and one output."
     if not inputs or not outputs:
-        raise ValueError(f"{wanted} Received: {type(value).__name__} {value.name!r}, which has no inputs yet")
+        raise ValueError(
+            f"{wanted} Received: {type(value).__name__} {value.name!r}, which has no inputs yet; "
+            "keras.Model(images, network(images)) of a keras.Input has"
+        )
     if len(inputs) > 1 or len(outputs) > 1:
         raise ValueError(f"{wanted} Received: {len(inputs)} inputs and {len(outputs)} outputs")
     for part in ("input", "output"):
@@ -152,6 +155,34 @@ def backbone(value, output_rank):
     return value
 
 
+def made_again(serialized):
+    """The network of a config, as every copy, export and preset of a model needs it.
+
+    Raises:
+        ValueError: for one with a class of the user's own that Keras cannot make again.
+    """
+    own = sorted(set(_own_classes(serialized)))  # Keras takes the config apart
+    try:
+        return keras.saving.deserialize_keras_object(serialized)
+    except TypeError as error:
+        raise ValueError(
+            "A copy of the model makes its backbone again from configs: classes of your own must be registered, with "
+            "@keras.saving.register_keras_serializable(), and take the arguments that their `get_config` gives, `name` too. "
+            f"Received: {', '.join(own) or type(error).__name__}"
+        ) from error
+
+
+def _own_classes(serialized):
+    """Names of the classes in a config that are not Keras' own."""
+    if isinstance(serialized, list):
+        return [name for value in serialized for name in _own_classes(value)]
+    if not isinstance(serialized, dict):
+        return []
+    is_own = "class_name" in serialized and not str(serialized.get("module")).startswith("keras")
+    own = [serialized["class_name"]] if is_own and serialized["class_name"] != "__keras_tensor__" else []
+    return own + [name for value in serialized.values() for name in _own_classes(value)]
+
+
 def _refuse_levels(network, images):
     """Raises ValueError for a network that begins by dividing levels, and would make all but nothing of images from 0 to 1."""
     for layer in network.layers:
@@ -163,7 +194,7 @@ def _refuse_levels(network, images):
                 f"`backbone` must take images from 0 to 1. Received: layer {layer.name}, which multiplies levels up to 255 by "
                 f"{factor:.3g}; put keras.layers.Rescaling(255) before the network"
             )
-        if isinstance(layer, keras.Model) and layer.inputs:
+        if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):  # none of a subclass, whose call is code
             _refuse_levels(layer, layer.inputs[0])
 
 

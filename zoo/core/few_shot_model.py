@@ -402,7 +402,7 @@ class FewShotModel(graph_errors.ErrorsInALine, keras.Model):
         config = dict(config)
         frozen = config.pop(frozen_layers.CONFIG_KEY, None)
         of_pictures = {name: config.pop(name) for name in _OF_PICTURES if name in config}
-        config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
+        config["backbone"] = arguments.made_again(config["backbone"])
         model = cls(**config)
         if frozen is not None:
             frozen_layers.freeze_layers(model, frozen)

@@ -67,7 +67,7 @@ def replace_normalization(backbone, statistics):
     pairs = []
 
     def copied(layer):
-        new = _replaced(layer, statistics) or type(layer).from_config(layer.get_config())
+        new = _replaced(layer, statistics) or _copy_of(layer)
         if isinstance(layer, keras.layers.Layer):
             pairs.append((layer, new))
         return new
@@ -83,6 +83,16 @@ def replace_normalization(backbone, statistics):
     if not backbone.trainable:
         copy.trainable = False
     return copy
+
+
+def _copy_of(layer):
+    try:
+        return type(layer).from_config(layer.get_config())
+    except TypeError as error:
+        raise ValueError(
+            "A layer is copied by its config: its class must take the arguments that its `get_config` gives, `name` too. "
+            f"Received: layer {layer.name} of class {type(layer).__name__}"
+        ) from error
 
 
 def _is_of_layers(model):
