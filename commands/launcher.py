@@ -17,7 +17,7 @@ from absl import logging as absl_logging
 
 from commands import signals
 from commands.calling import in_own_words
-from commands.terminal import printable
+from commands.terminal import Outlasting, open_streams, printable
 
 _LOG_LEVEL, _QUIET = "TF_CPP_MIN_LOG_LEVEL", "3"
 _MAX_ERROR = 4000  # characters; some name every preset
@@ -40,6 +40,10 @@ def run(main, required=(), parse=None, interrupted="interrupted", terminated=Non
             None, SIGTERM is left alone and Ctrl-C raises KeyboardInterrupt in `main`, for binaries with something to clean up.
     """
     signals.end_at_once(signal.SIGINT, "interrupted")
+    open_streams()
+    sys.stderr = Outlasting(sys.stderr)
+    if terminated:  # it works for long, and what it prints is not all that comes of it
+        sys.stdout = Outlasting(sys.stdout)
     for argument in sys.argv[1:]:
         if argument in _HELP:
             binary = sys.modules["__main__"]

@@ -131,18 +131,47 @@ launcher.run(main)
     assert (done.returncode, done.stderr, done.stdout) == (75, "step 4 is saved\n", "trained a little\n")
 
 
-def test_a_signal_keeps_its_status_where_who_read_the_lines_is_gone(tmp_path):
-    """As in `metazoa train ... 2>&1 | tee log`, where Ctrl-C ends both."""
-    (tmp_path / "binary.py").write_text("""
-import os, signal
-from commands import launcher
-launcher.run(lambda: os.kill(os.getpid(), signal.SIGTERM), terminated="terminated")
+@pytest.mark.parametrize("main", ["os.kill(os.getpid(), signal.SIGTERM)", "raise signals.Resumable('step 4 is saved')"])
+def test_a_status_stays_where_who_read_the_lines_is_gone(main, tmp_path):
+    """As in `metazoa train ... 2>&1 | tee log`, where Ctrl-C ends both, and `train` closes its bar meanwhile."""
+    (tmp_path / "binary.py").write_text(f"""
+import os, signal, sys
+from commands import launcher, signals
+def main():
+    try:
+        {main}
+    finally:
+        print("a line", flush=True)
+        print("a bar", file=sys.stderr, flush=True)
+launcher.run(main, terminated="terminated")
 """)
     reader, writer = os.pipe()
     os.close(reader)
     environment = {**QUIET, "PYTHONPATH": str(tmp_path)}
-    assert subprocess.run([sys.executable, "-m", "binary"], stderr=writer, env=environment).returncode == 75
+    done = subprocess.run([sys.executable, "-m", "binary"], stdout=writer, stderr=writer, env=environment)
     os.close(writer)
+    assert done.returncode == 75
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_a_binary_works_without_its_standard_streams(closed, tmp_path):
+    """What it opens then must not be where libraries write their notices."""
+    (tmp_path / "binary.py").write_text("""
+import os, sys
+from commands import launcher
+def main():
+    with launcher.imports():
+        pass
+    with open(os.environ["FILE"], "w") as file:
+        os.write(2, b"a notice")
+        print("a bar", file=sys.stderr)
+        file.write("done")
+launcher.run(main)
+""")
+    environment = {**QUIET, "PYTHONPATH": str(tmp_path), "FILE": str(tmp_path / "file")}
+    command = f"'{sys.executable}' -m binary {closed}"
+    assert subprocess.run(command, shell=True, env=environment).returncode == 0
+    assert (tmp_path / "file").read_text() == "done"
 
 
 @pytest.mark.parametrize("module", ["commands.metazoa", *MODULES.values()])
