@@ -1,6 +1,7 @@
 """Version folders: whole or not there, since servers poll for them."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from commands.sources import check_output_folder, writable_folder
 
+_SCRATCH = ".writing-"  # begins the names of folders that are not whole yet
 HIGHEST_VERSION = 2**63 - 1  # a server reads the name of the folder as an int64
 
 
@@ -44,13 +46,33 @@ def new_version(output_dir, version):
     """
     check_output_folder(output_dir, "output_dir")
     output_dir = writable_folder(output_dir, "output_dir")
+    for left in output_dir.glob(f"{_SCRATCH}*"):  # by a process that was killed
+        with contextlib.suppress(FileNotFoundError), _lock(left) as is_held:
+            if is_held:
+                shutil.rmtree(left, ignore_errors=True)
     # Not a number, which a server would load, but on the same disk, for the rename.
-    scratch = pathlib.Path(tempfile.mkdtemp(dir=output_dir, prefix=".writing-"))
+    scratch = pathlib.Path(tempfile.mkdtemp(dir=output_dir, prefix=_SCRATCH))
     try:
-        yield scratch
-        scratch.chmod(0o755)
-        os.rename(scratch, output_dir / str(version))
+        with _lock(scratch):
+            yield scratch
+            scratch.chmod(0o755)
+            os.rename(scratch, output_dir / str(version))
     except tf.errors.ResourceExhaustedError as error:
         raise OSError(f"{output_dir} cannot hold the export: {error.message.splitlines()[0]}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _lock(folder):
+    """Locks a folder while its process is there; yields whether it could."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_held = True
+    except OSError:  # by another process, or on a disk that locks no folders, where what is left stays
+        is_held = False
+    try:
+        yield is_held
+    finally:
+        os.close(descriptor)

@@ -252,6 +252,15 @@ def test_an_export_on_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_export_left_goes_with_the_next_and_what_another_writes_stays(tmp_path):
+    (tmp_path / ".writing-killed" / "variables").mkdir(parents=True)
+    with versions.new_version(tmp_path, 1) as first:
+        (first / "graph").write_text("first")
+        with versions.new_version(tmp_path, 2) as second:
+            assert {first, second} == set(tmp_path.glob(".writing-*"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"] and (tmp_path / "1" / "graph").exists()
+
+
 def test_the_home_folder_is_found(tmp_path, monkeypatch):
     """`export_saved_model(model, "~/served")` wrote into a folder called ~, which nobody should have to remove."""
     monkeypatch.setenv("HOME", str(tmp_path))
