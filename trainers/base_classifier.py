@@ -12,6 +12,7 @@ from trainers import builder
 from trainers.checks import check_kind, check_run
 from trainers.initial_weights import BACKBONE_FILE
 from trainers.trainer import Trainer
+from zoo.core import gradients
 from zoo.core.cosine_head import CosineHead
 from zoo.core.files import replaced_path
 from zoo.core.replica_statistics import over_replicas
@@ -148,11 +149,23 @@ class Pretrainer(Trainer):
 
 
 class _Classifier(keras.Model):
-    """A classifier that shows the mean loss so far to `see_loss` at each step, in the graph; BatchNorm sees all replicas."""
+    """A classifier that shows the mean loss so far to `see_loss` at each step, in the graph.
+
+    BatchNorm sees all replicas, and the gradient is clipped whole: Keras' own step does neither.
+    """
 
     def train_step(self, data):
+        images, labels = data
         with over_replicas():
-            logs = super().train_step(data)
+            with tf.GradientTape() as tape:
+                logits = self(images, training=True)
+                loss = self.compute_loss(images, labels, logits, training=True)  # summed over replicas: the mean of all
+                scaled = self.optimizer.scale_loss(loss)
+            slopes = gradients.gradient(tape, scaled, self.trainable_variables)
+        self.optimizer.apply(gradients.clipped_whole(slopes, self.optimizer), self.trainable_variables)
+        mean = loss * tf.distribute.get_strategy().num_replicas_in_sync
+        self.metrics[0].update_state(mean, sample_weight=tf.shape(images)[0])
+        logs = self.compute_metrics(images, labels, logits)
         self.see_loss(logs["loss"])
         return logs
 

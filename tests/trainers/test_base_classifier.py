@@ -45,9 +45,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
         np.testing.assert_array_equal(killed[name], value, err_msg=name)
 
 
-@pytest.mark.slow
-def test_two_replicas_pretrain_the_weights_of_one(tmp_path, mirrored):
-    config = pretraining_config(learning_rate=0.02, optimizer="sgd", optimizer_options={}, num_steps=4)
+@pytest.mark.parametrize("clipping", [{}, {"global_clipnorm": 0.1}], ids=repr)
+def test_two_replicas_pretrain_the_weights_of_one(clipping, tmp_path, mirrored):
+    config = pretraining_config(learning_rate=0.2, optimizer="sgd", optimizer_options={}, num_steps=2, **clipping)
     pretrain(config, tmp_path / "one")
     pretrain(config, tmp_path / "two", mirrored)
     one, two = (zoo.from_preset(tmp_path / name).get_weights() for name in ("one", "two"))

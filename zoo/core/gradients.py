@@ -33,13 +33,20 @@ def gradient(tape, loss, sources, loss_scale=1.0):
 def shared_out(slopes, optimizer):
     """What a replica gives `optimizer.apply`, which sums over replicas, of the slopes of the mean loss over its own tasks.
 
+    """
+    num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return clipped_whole(slopes if num_replicas == 1 else [slope / num_replicas for slope in slopes], optimizer)
+
+
+def clipped_whole(slopes, optimizer):
+    """What a replica gives `optimizer.apply` in place of slopes whose sum over replicas is the gradient.
+
     An optimizer that clips does it on each replica, before the sum: the clipping of the whole gradient, as one replica has it,
     is done here, and leaves the optimizer nothing to clip.
     """
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if num_replicas == 1:
         return slopes
-    slopes = [slope / num_replicas for slope in slopes]
     clipping = getattr(optimizer, "inner_optimizer", optimizer)  # a LossScaleOptimizer has one
     if not any((clipping.clipnorm, clipping.clipvalue, clipping.global_clipnorm)):
         return slopes
@@ -50,8 +57,9 @@ def shared_out(slopes, optimizer):
 
 
 def _clipped(slopes, optimizer):
-    if optimizer.clipvalue:
-        return [tf.clip_by_value(slope, -optimizer.clipvalue, optimizer.clipvalue) for slope in slopes]
+    if bound := optimizer.clipvalue:
+        # What is not finite stays so: a LossScaleOptimizer leaves out the step, and halves its scale.
+        return [tf.where(tf.math.is_finite(slope), tf.clip_by_value(slope, -bound, bound), slope) for slope in slopes]
     if optimizer.clipnorm:
         return [tf.clip_by_norm(slope, optimizer.clipnorm) for slope in slopes]
     return tf.clip_by_global_norm(slopes, optimizer.global_clipnorm)[0]
