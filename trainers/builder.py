@@ -100,7 +100,8 @@ def build_tasks(dataset, subset):
 
 def build_learning_rate(outer):
     """The outer learning rate: a number, or a schedule of Keras from steps to numbers."""
-    rate, num_steps = outer["learning_rate"], outer["num_steps"]
+    rate = arguments.number("config.outer.learning_rate", outer["learning_rate"], at_least=0)
+    num_steps = outer["num_steps"]
     if outer["schedule"] not in SCHEDULES:
         raise ValueError(f"`config.outer.schedule` must be one of {SCHEDULES}. Received: {outer['schedule']!r}")
     if outer["schedule"] == "cosine":
@@ -108,13 +109,17 @@ def build_learning_rate(outer):
     if outer["schedule"] == "linear":
         return keras.optimizers.schedules.PolynomialDecay(rate, decay_steps=num_steps, end_learning_rate=0.0)
     if outer["schedule"] == "halving":
-        return keras.optimizers.schedules.ExponentialDecay(rate, outer["halve_every"], 0.5, staircase=True)
+        every = arguments.count("config.outer.halve_every", outer["halve_every"])
+        return keras.optimizers.schedules.ExponentialDecay(rate, every, 0.5, staircase=True)
     return rate
 
 
 def build_optimizer(outer):
     """The outer optimizer with its learning rate schedule."""
-    options = dict(outer.get("optimizer_options", {}))
+    options = {
+        name: arguments.number(f"config.outer.optimizer_options.{name}", value) if isinstance(value, float) else value
+        for name, value in outer.get("optimizer_options", {}).items()
+    }
     norm = outer.get("global_clipnorm")
     if norm is not None:  # Keras takes one below 0, and does not clip
         options["global_clipnorm"] = arguments.number("config.outer.global_clipnorm", norm, above=0)
