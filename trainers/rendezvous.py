@@ -5,18 +5,20 @@ TensorFlow connects the workers of TF_CONFIG in C++, for minutes in which no lin
 
 import json
 import os
+import re
 import socket
 import time
 
 from commands.terminal import printable
 
+_ADDRESS = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]+):(?P<port>[0-9]+)")  # IPv6 in brackets
 _EVERY = 10.0  # seconds between two lines
 _PAUSE = 0.2  # seconds between two tries
 _TRY = 2.0  # seconds that one takes at most
 
 
 def read_cluster(text):
-    """(addresses "host:port" of all workers, the chief first; place of this process among them) of a TF_CONFIG.
+    """(addresses "host:port" or "[IPv6]:port" of all workers, the chief first; place of this process among them) of a TF_CONFIG.
 
     Raises:
         ValueError: for another text.
@@ -42,7 +44,7 @@ def wait_for_workers(addresses, place, seconds):
     Prints a line every ten seconds that says for whom it waits.
 
     Args:
-        addresses: "host:port" of all workers.
+        addresses: of all workers, as `read_cluster` gives them.
         place: of this process among them.
         seconds: to wait at most.
 
@@ -78,14 +80,15 @@ def wait_for_cluster(seconds):
 
 
 def _is_address(address):
-    host, _, port = address.rpartition(":")
-    return host != "" and port.isdecimal() and 1 <= int(port) <= 65535
+    match = _ADDRESS.fullmatch(address)
+    return match is not None and 1 <= int(match["port"]) <= 65535
 
 
 def _listening(address):
-    port = int(address.rpartition(":")[2])
+    """A socket that listens as TensorFlow does: by IPv6 too, where there is one."""
+    address_families = {"family": socket.AF_INET6, "dualstack_ipv6": True} if socket.has_dualstack_ipv6() else {}
     try:
-        return socket.create_server(("", port), backlog=128)
+        return socket.create_server(("", int(_ADDRESS.fullmatch(address)["port"])), backlog=128, **address_families)
     except OSError as error:
         raise ValueError(
             f"The port of this worker in TF_CONFIG must be free. Received: {address}, {error.strerror}"
@@ -93,9 +96,9 @@ def _listening(address):
 
 
 def _is_there(address):
-    host, _, port = address.rpartition(":")
+    match = _ADDRESS.fullmatch(address)
     try:
-        socket.create_connection((host, int(port)), timeout=_TRY).close()
+        socket.create_connection((match["host"].strip("[]"), int(match["port"])), timeout=_TRY).close()
     except (OSError, UnicodeError):  # the second for a name that none can have
         return False
     return True

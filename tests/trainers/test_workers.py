@@ -63,11 +63,24 @@ def test_workers_find_each_other_and_leave_their_ports_to_tensorflow(capsys):
             rendezvous.wait_for_workers(addresses, 0, 1)
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_workers_find_each_other_by_ipv6(capsys):
+    addresses = free_addresses()
+    of_ipv6 = [address.replace("127.0.0.1", "[::1]") for address in addresses]
+    with rendezvous._listening(of_ipv6[1]):
+        for first in (addresses[0], of_ipv6[0]):
+            for second in (addresses[1], of_ipv6[1]):
+                rendezvous.wait_for_workers([first, second], 0, 0)
+    assert capsys.readouterr().out == ""
+
+
 def test_addresses_are_read_from_tf_config():
     cluster = {"worker": ["b:1", "c:2"], "chief": ["a:3"]}
     text = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 1}})
     assert rendezvous.read_cluster(text) == (["a:3", "b:1", "c:2"], 2)
-    lists = (["a"], ["a:0"], ["a:65536"], ["a:-1"], [":1"], ["a:1", "a:1"])
+    text = json.dumps({"cluster": {"worker": ["[fd00::1]:2222"]}, "task": {"type": "worker", "index": 0}})
+    assert rendezvous.read_cluster(text) == (["[fd00::1]:2222"], 0)
+    lists = (["a"], ["a:0"], ["a:65536"], ["a:-1"], [":1"], ["a:1", "a:1"], ["::1:2222"], ["a:1:2"], ["a]:1"], ["a:²"])
     clusters = [json.dumps({"cluster": {"worker": bad}, "task": {"type": "worker", "index": 0}}) for bad in lists]
     for bad in ("{", "[]", "[" * 9999, *clusters):
         with pytest.raises(ValueError, match="TF_CONFIG must be JSON like .*from 1 to 65535. Received: "):
