@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import socket
+import weakref
 
 import h5py
 import numpy as np
@@ -89,7 +90,8 @@ class Workdir:
             )
 
     def _check_same_run(self):
-        before = self.config_before or self._config
+        if (before := self.config_before) is None:
+            return
         defaults = option_defaults(self._config)
         changes = [
             f"{name}: {old!r} there, {new!r} now"
@@ -127,7 +129,8 @@ class Workdir:
             try:
                 yield
             finally:
-                path.unlink(missing_ok=True)
+                if not file.closed:  # it is where this is a child, see `_lock`
+                    path.unlink(missing_ok=True)
 
     def _clean_up(self):
         """Removes what a killed process left half written."""
@@ -239,11 +242,18 @@ def validations(records):
     return [record for record in records[max(lost, default=0) :] if "validation_loss" in record]
 
 
+_HELD = weakref.WeakSet()  # the files of locks
+
+
 @contextlib.contextmanager
 def _lock(path):
-    """The file of a lock, held. Raises ValueError where another process holds it; a killed one holds nothing."""
+    """The file of a lock, held. Raises ValueError where another process holds it; a killed one holds nothing.
+
+    A child that is forked off does not hold it: it would go on to when its parent is gone.
+    """
     while True:
         with open(path, "a+", encoding="utf-8") as file:
+            _HELD.add(file)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -254,6 +264,14 @@ def _lock(path):
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 yield file
                 return
+
+
+def _close_locks():
+    for file in list(_HELD):
+        file.close()
+
+
+os.register_at_fork(after_in_child=_close_locks)
 
 
 def _plain(value):

@@ -1,9 +1,12 @@
 """What a run survives: broken files, a second process, a process that was killed."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -160,6 +163,39 @@ def test_a_second_process_is_refused_and_told_of_the_first(tmp_path):
             pass
     with Workdir(tmp_path, config).locked():
         pass
+
+
+def fork_and_live(function):
+    """Forks a child, which calls a function and lives on for a while; returns its id after the call."""
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        try:
+            function()
+            os.write(writer, b"x")
+            time.sleep(20)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.read(reader, 1)
+    os.close(reader)
+    return child
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_forked_child_neither_keeps_a_lock_nor_releases_it(leaves, tmp_path):
+    """One that loads data, say: it may outlive its parent, and an exception may lead it out of its parent's context."""
+    files = Workdir(tmp_path, make_config())
+    with contextlib.ExitStack() as context:
+        context.enter_context(files.locked() if leaves else workdir._lock(tmp_path / ".lock"))  # a killed parent removes nothing
+        child = fork_and_live(context.close if leaves else lambda: None)
+        with pytest.raises(ValueError, match="is in use"), files.locked():
+            pass
+    try:
+        with files.locked():
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path, monkeypatch):
