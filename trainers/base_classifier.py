@@ -59,9 +59,14 @@ class Pretrainer(Trainer):
             0, dtype=tf.int64, trainable=False, **options
         )  # steps since the loss is not finite
         self.classifier.see_loss = lambda loss: self._num_lost.assign_add(tf.cast(~tf.math.is_finite(loss), tf.int64))
+        optimizer = builder.build_optimizer(self.config["outer"])
+        if (
+            self.model.dtype_policy.name == "mixed_float16"
+        ):  # of the backbone: Keras asks the classifier's, which is float32
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         self._accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
         self.classifier.compile(
-            optimizer=builder.build_optimizer(self.config["outer"]),
+            optimizer=optimizer,
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[self._accuracy],
             steps_per_execution=_STEPS_PER_EXECUTION if tf.config.list_logical_devices("GPU") else 1,
@@ -71,6 +76,9 @@ class Pretrainer(Trainer):
 
     def _check(self, tasks):
         check_run(self.config, self.model, tasks, streams=("validation",))
+        batch, replicas = self.config["train"]["batch"], self.strategy.num_replicas_in_sync
+        if batch % replicas:
+            raise ValueError(f"`config.train.batch` must be a multiple of the {replicas} replicas. Received: {batch}")
 
     @property
     def checkpointed(self):

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 from tests.trainers.small_runs import (
@@ -53,6 +54,21 @@ def test_two_replicas_pretrain_the_weights_of_one(clipping, tmp_path, mirrored):
     one, two = (zoo.from_preset(tmp_path / name).get_weights() for name in ("one", "two"))
     for value, same in zip(one, two, strict=True):
         np.testing.assert_allclose(same, value, rtol=1e-4, atol=1e-5)
+
+
+def test_replicas_must_share_a_batch_evenly(tmp_path, mirrored):
+    config = pretraining_config()
+    config["train"]["batch"] = 5
+    with pytest.raises(ValueError, match="`config.train.batch` must be a multiple of the 2 replicas. Received: 5"):
+        pretrain(config, tmp_path, mirrored)
+
+
+def test_pretraining_scales_its_loss_in_float16():
+    for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
+        config = builder.with_precision(pretraining_config(), precision)
+        classifier = Pretrainer(config, tf.distribute.get_strategy()).classifier
+        scale = float(classifier.optimizer.scale_loss(tf.ones([])))
+        assert (scale > 1000) == (precision == "mixed_float16"), precision
 
 
 def test_a_run_is_a_model_with_the_mean_of_its_training_classes(tmp_path):

@@ -186,7 +186,9 @@ def test_a_forked_child_neither_keeps_a_lock_nor_releases_it(leaves, tmp_path):
     """One that loads data, say: it may outlive its parent, and an exception may lead it out of its parent's context."""
     files = Workdir(tmp_path, make_config())
     with contextlib.ExitStack() as context:
-        context.enter_context(files.locked() if leaves else workdir._lock(tmp_path / ".lock"))  # a killed parent removes nothing
+        context.enter_context(
+            files.locked() if leaves else workdir._lock(tmp_path / ".lock")
+        )  # a killed parent removes nothing
         child = fork_and_live(context.close if leaves else lambda: None)
         with pytest.raises(ValueError, match="is in use"), files.locked():
             pass

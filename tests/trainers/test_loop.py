@@ -256,7 +256,12 @@ def test_results_are_over_the_asked_episodes_and_repeatable(tmp_path):
         ("outer", "schedule", "quadratic", "`config.outer.schedule` must be one of"),
         ("outer", "learning_rate", math.nan, "`config.outer.learning_rate` must be a number.* Received: .*=nan"),
         ("outer", "learning_rate", math.inf, "`config.outer.learning_rate` must be a number.* Received: .*=inf"),
-        ("outer", "optimizer_options", {"weight_decay": math.nan}, "`config.outer.optimizer_options.weight_decay` must be"),
+        (
+            "outer",
+            "optimizer_options",
+            {"weight_decay": math.nan},
+            "`config.outer.optimizer_options.weight_decay` must be",
+        ),
         ("dataset", "name", "mnist", "Unknown data set"),
         ("train", "way", 11, "`way` must be at most the number of classes, 10"),
         ("train", "shot", 9, "has 8. Received: shot=9"),

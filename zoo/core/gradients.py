@@ -31,9 +31,7 @@ def gradient(tape, loss, sources, loss_scale=1.0):
 
 
 def shared_out(slopes, optimizer):
-    """What a replica gives `optimizer.apply`, which sums over replicas, of the slopes of the mean loss over its own tasks.
-
-    """
+    """What a replica gives `optimizer.apply`, which sums over replicas, of the slopes of the mean loss over its own tasks."""
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     return clipped_whole(slopes if num_replicas == 1 else [slope / num_replicas for slope in slopes], optimizer)
 
