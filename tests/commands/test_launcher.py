@@ -37,7 +37,7 @@ def test_every_binary_is_known():
         for path in pathlib.Path(package).glob("*.py")
         if "def main()" in path.read_text(encoding="utf-8")
     ]
-    assert BINARIES == sorted(starts) and len(BINARIES) == 17
+    assert BINARIES == sorted(starts) and len(BINARIES) == 18
 
 
 def test_flags_that_name_a_file_or_folder_are_paths():
