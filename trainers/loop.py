@@ -24,7 +24,7 @@ from trainers.initial_weights import load_initial_weights
 from trainers.learning_curve import plot_learning_curve
 from trainers.other_layers import other_layers
 from trainers.trainer import Trainer
-from trainers.workdir import LOST, Workdir
+from trainers.workdir import LOST, METRICS_FILE, Workdir
 from zoo.core.graph_errors import line_of
 from zoo.core.held_constants import renew_constants
 
@@ -111,9 +111,14 @@ def _run_to_the_end(files, trainer, manager, config):
 
 
 def _forget_lost_weights(files, trainer, manager, records):
-    """Whether the weights that a validation has kept are lost; then those of the next one are kept, and a line says so."""
-    validated = files.writes and any("validation_loss" in record for record in records)
-    if not validated or not (lost := files.lost_weights(trainer.kept)):
+    """Whether the weights that a validation has kept, or all records of it, are lost; the next one's are kept, and a line says so."""
+    validated = any("validation_loss" in record for record in records)
+    lost = None
+    if files.writes and validated:
+        lost = files.lost_weights(trainer.kept)
+    elif files.writes and trainer.steps_done and not records and files.has_weights:
+        lost = f"{files.path} has weights and no records, of {METRICS_FILE}, that tell of them"
+    if lost is None:
         return False
     print(f"{lost}: the next validation keeps its weights in their place", flush=True)
     trainer.forget_best()

@@ -250,6 +250,19 @@ def test_kept_weights_that_are_lost_are_replaced_by_those_of_the_next_validation
     assert "cannot be read" not in capsys.readouterr().out
 
 
+def test_weights_without_records_are_replaced_by_those_of_the_next_validation(tmp_path, capsys):
+    """Else a card would name the step of the best validation since then as theirs."""
+    config = make_config("MAML")
+    train(config, tmp_path)
+    (tmp_path / "metrics.jsonl").unlink()
+    before = (tmp_path / "model.weights.h5").stat().st_mtime_ns
+    train(config, tmp_path)
+    assert f"{tmp_path} has weights and no records, of metrics.jsonl, that tell of them" in capsys.readouterr().out
+    assert (tmp_path / "model.weights.h5").stat().st_mtime_ns > before
+    validated = [record for record in workdir.read_metrics(tmp_path) if "validation_loss" in record]
+    assert [record["step"] for record in validated] == [12]
+
+
 def test_a_backbone_that_is_lost_is_written_again(tmp_path):
     pretrain(pretraining_config(), tmp_path)
     (tmp_path / "backbone.weights.h5").unlink()
