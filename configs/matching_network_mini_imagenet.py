@@ -4,10 +4,10 @@ Paper: Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra, NeurIPS 2016, https:
   Larochelle's classes 43.40 +- 0.78 % at 1 shot and 51.09 +- 0.71 % at 5 in their re-run without full-context embeddings.
 Differs from the paper: the backbone starts from that of a Prototypical Network, a preset, and so from a classifier of the training
   classes; cosines times 10, since cosines alone are too near each other for the attention; trained 15-way on 1 to 5 shots.
-Cost: half an hour on 2 CPU cores, after the Prototypical Network's.
+Cost: twenty minutes on 2 CPU cores, after the Prototypical Network's.
 Command: python -m trainers.train --config=configs/matching_network_mini_imagenet.py --workdir=runs/matching_network_mini_imagenet
   --precision=mixed_bfloat16
-To reach: 46.0 % at 1 shot and 60.0 % at 5 over 600 episodes.
+To reach: 46.0 % at 1 shot and 60.0 % at 5 over 600 episodes. Reached: 48.7 and 60.6 (the card).
 """
 
 from configs import common
