@@ -2,21 +2,19 @@
 
 python -m benchmarks.task_convolutions [--document=docs/performance.md]
 
-Forward and backward, in float32, on the GPU where there is one. Of these ways `zoo/core/convolution.py` has the patches where
-tasks are run at once. Run on a quiet machine.
+Forward and backward, in float32, on the GPU where there is one. Tasks at once are grouped, or patches where the device has no
+gradients of groups (`zoo/core/convolution.py`). Run on a quiet machine.
 """
 
 import statistics
 import time
 
-from absl import flags
-
 from commands import launcher, path_flags
 
 _DOCUMENT = path_flags.define("document", "File to write the table into, between its task_convolutions marks.")
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns of each way, of which the median counts.", 1)
 
-# tasks, images of a task, height and width, channels in and out: layers of Conv-4 in MAML's steps
+_ROUNDS = 7  # turns of each way, of which the median counts
+# Tasks, images of a task, height and width, channels in and out: layers of Conv-4 in MAML's steps
 CASES = ((4, 75, 14, 64, 64), (32, 5, 14, 64, 64), (4, 75, 28, 1, 64), (4, 75, 42, 32, 32))
 
 
@@ -62,7 +60,7 @@ def milliseconds(case):
 
     steps = {name: tf.function(step, autograph=False).get_concrete_function(way) for name, way in ways().items()}
     seconds = {name: [] for name in steps}
-    for turn in range(1 + _ROUNDS.value):
+    for turn in range(1 + _ROUNDS):
         for name, take in steps.items():
             start = time.perf_counter()
             try:
