@@ -8,7 +8,9 @@ def get_config(row):
     config = common.get_config()
     image_size = row["network"]["options"]["input_shape"][0]
     config.dataset = {"name": "glyphs", "options": {"image_size": image_size}, "train_options": {}}
-    config.train = {key: row[key] for key in ("way", "shot", "query", "tasks")}
+    counts = {key: row[key] for key in ("way", "shot", "query")}
+    config.train = {**counts, "tasks": row["tasks"]}
+    config.evaluation.protocols = {"as_trained": {**counts, "overrides": {}}}
     config.model = {
         "method": row["method"],
         "options": row["options"],

@@ -39,6 +39,7 @@ ROWS = {
         15,
         4,
         {**COLOUR, "filters": 32},
+        inner_learning_rate=0.01,
     ),
     "fomaml": _maml("FOMAML, 5 steps, 4 tasks, 15 queries", "FOMAML", 5, 5, 15, 4),
     "anil": _maml("ANIL, 5 steps, 4 tasks, 15 queries", "ANIL", 5, 5, 15, 4),

@@ -96,7 +96,9 @@ def main():
             threads,
             f"--task_loop={_TASK_LOOP.value}",
         ]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        if done.returncode:  # it has said why
+            sys.exit(done.returncode)
         table_rows.append(_cells(name, one_thread_per_op, json.loads(done.stdout.splitlines()[-1])))
         print(markdown.row(*table_rows[-1]), flush=True)
     if _DOCUMENT.value:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import compare, profile, rows
+from benchmarks import compare, profile, row_configs, rows
 from benchmarks.contenders import data, steps, with_metazoa
+from trainers import builder, loop
 
 
 class NumPy:
@@ -72,6 +73,12 @@ def test_every_row_builds_its_model(name):
     (support_x, _, query_x, query_y) = data.batches(row)[0]
     assert support_x.shape == (row["tasks"], row["way"] * row["shot"], *model.input_shape)
     assert query_x.shape[:2] == query_y.shape == (row["tasks"], row["way"] * row["query"])
+
+
+def test_a_row_is_a_run_of_the_trainer():
+    """As `benchmarks.training_step` times it."""
+    trainer = loop.Trainer(builder.to_dict(row_configs.get_config(tiny("protonet"))), tf.distribute.get_strategy())
+    assert math.isfinite(trainer.train_until(1)["loss"])
 
 
 @pytest.mark.parametrize("key, difference", [("loss", 2e-3), ("gradient", 2e-2)])
