@@ -193,7 +193,7 @@ def tables(measured, machine):
         [
             f"Milliseconds of a step, medians, on {machine}. The ceilings, measured before each row: GFLOP/s of a 64-channel 3x3 "
             "convolution and of a product of matrices of 2048, by the fastest of the libraries; the share is that of the "
-            "convolution's, and counts the convolutions and products that JAX's derivatives have.",
+            "convolution's, and counts the convolutions and matrix products that JAX's derivatives have, without those with padding.",
             markdown.table([*titles, *faster], steps),
             "Seconds from the start of the process to the end of its first step:",
             markdown.table(titles, starts),

@@ -6,73 +6,14 @@ Forward and backward, in float32, on the GPU where there is one. Tasks at once a
 gradients of groups (`zoo/core/convolution.py`). Run on a quiet machine.
 """
 
-import statistics
-import time
-
 from commands import launcher, path_flags
 
 _DOCUMENT = path_flags.define("document", "File to write the table into, between its task_convolutions marks.")
 
-_ROUNDS = 7  # turns of each way, of which the median counts
-# Tasks, images of a task, height and width, channels in and out: layers of Conv-4 in MAML's steps
-CASES = ((4, 75, 14, 64, 64), (32, 5, 14, 64, 64), (4, 75, 28, 1, 64), (4, 75, 42, 32, 32))
-
-
-def ways():
-    """{name: function from images [T, B, H, W, C] and kernels [T, 3, 3, C, F] to maps [T, B, H, W, F]}."""
-    import tensorflow as tf
-
-    from zoo.core import convolution
-
-    def one_by_one(images, kernels):
-        return tf.map_fn(lambda task: tf.nn.conv2d(*task, 1, "SAME"), (images, kernels), fn_output_signature=tf.float32)
-
-    def grouped(images, kernels):
-        num_tasks, rows, height, width, channels = images.shape
-        size, filters = kernels.shape[1:3], kernels.shape[-1]
-        side_by_side = tf.reshape(tf.transpose(images, [1, 2, 3, 0, 4]), [rows, height, width, num_tasks * channels])
-        kernel = tf.reshape(tf.transpose(kernels, [1, 2, 3, 0, 4]), [*size, channels, num_tasks * filters])
-        maps = tf.nn.conv2d(side_by_side, kernel, 1, "SAME")
-        return tf.transpose(tf.reshape(maps, [rows, height, width, num_tasks, filters]), [3, 0, 1, 2, 4])
-
-    def patches(images, kernels):
-        def task(values):
-            return convolution.product(convolution.patches(values[0], (3, 3)), values[1])
-
-        return tf.vectorized_map(task, (images, kernels))
-
-    return {"one by one": one_by_one, "grouped": grouped, "patches": patches}
-
-
-def milliseconds(case):
-    """{way: median of a forward and a backward pass}; the ways take turns. None for one that the device has not."""
-    import tensorflow as tf
-
-    num_tasks, rows, size, channels, filters = case
-    images = tf.random.stateless_normal([num_tasks, rows, size, size, channels], [0, 0])
-    kernels = tf.random.stateless_normal([num_tasks, 3, 3, channels, filters], [0, 1])
-
-    def step(convolve):
-        with tf.GradientTape() as tape:
-            tape.watch([images, kernels])
-            total = tf.reduce_sum(convolve(images, kernels) ** 2)
-        return tape.gradient(total, [images, kernels])
-
-    steps = {name: tf.function(step, autograph=False).get_concrete_function(way) for name, way in ways().items()}
-    seconds = {name: [] for name in steps}
-    for turn in range(1 + _ROUNDS):
-        for name, take in steps.items():
-            start = time.perf_counter()
-            try:
-                [slopes.numpy() for slopes in take()]
-            except tf.errors.OpError:  # gradients of grouped convolutions are oneDNN's alone on a CPU
-                continue
-            seconds[name] += [time.perf_counter() - start] * (turn > 0)
-    return {name: 1000 * statistics.median(times) if times else None for name, times in seconds.items()}
-
 
 def main():
     with launcher.imports():
+        from benchmarks.convolution_ways import CASES, milliseconds
         from publishing import markdown
         from trainers import distribute
 

@@ -47,3 +47,25 @@ MATRIX_FLOP = 2 * MATRIX**3
 def answer_ceiling(convolve, multiply):
     """Prints the GFLOP/s of two functions that return when they are done."""
     answer(convolution=CONVOLUTION_FLOP / fastest(convolve) / 1e9, matrix=MATRIX_FLOP / fastest(multiply) / 1e9)
+
+
+def products(images, kernel, out, parameters):
+    """Products of a convolution whose factors are both values of its inputs, and not padding or holes.
+
+    Args:
+        images, kernel, out: shapes.
+        parameters: of JAX's `conv_general_dilated`, as a dict.
+    """
+    specs = parameters["dimension_numbers"]
+    total = out[specs.out_spec[0]] * out[specs.out_spec[1]] * kernel[specs.rhs_spec[1]]
+    axes = zip(specs.lhs_spec[2:], specs.rhs_spec[2:], specs.out_spec[2:], strict=True)
+    for number, (of_images, of_kernel, of_out) in enumerate(axes):
+        stride, (before, _) = parameters["window_strides"][number], parameters["padding"][number]
+        apart, reach = parameters["lhs_dilation"][number], parameters["rhs_dilation"][number]
+        places = (
+            position * stride + element * reach - before
+            for position in range(out[of_out])
+            for element in range(kernel[of_kernel])
+        )
+        total *= sum(0 <= place <= (images[of_images] - 1) * apart and place % apart == 0 for place in places)
+    return total

@@ -109,14 +109,15 @@ class Library:
 
 
 def flop(jaxpr):
-    """Floating point operations of the convolutions and matrix products of a jaxpr, those of loops as often as they run."""
+    """Floating point operations of the convolutions and matrix products of a jaxpr, those of loops as often as they run.
+
+    Without products with padding or holes, of which the derivatives of a gradient for a kernel have hundreds to one.
+    """
     total = 0
     for equation in jaxpr.eqns:
         parameters, out = equation.params, equation.outvars[0].aval if equation.outvars else None
         if equation.primitive.name == "conv_general_dilated":
-            kernel, spec = equation.invars[1].aval.shape, parameters["dimension_numbers"].rhs_spec
-            holes = math.prod(parameters["lhs_dilation"]) * math.prod(parameters["rhs_dilation"])
-            total += 2 * out.size * math.prod(kernel) // kernel[spec[0]] // holes
+            total += 2 * child.products(*(value.aval.shape for value in equation.invars), out.shape, parameters)
         elif equation.primitive.name == "dot_general":
             (contracted, _), _ = parameters["dimension_numbers"]
             total += 2 * out.size * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import compare, profile, row_configs, rows
-from benchmarks.contenders import data, steps, with_metazoa
+from benchmarks.contenders import child, data, steps, with_metazoa
 from trainers import builder, loop
 
 
@@ -73,6 +73,22 @@ def test_every_row_builds_its_model(name):
     (support_x, _, query_x, query_y) = data.batches(row)[0]
     assert support_x.shape == (row["tasks"], row["way"] * row["shot"], *model.input_shape)
     assert query_x.shape[:2] == query_y.shape == (row["tasks"], row["way"] * row["query"])
+
+
+@pytest.mark.parametrize(
+    "images, kernel, out, padding, expected",
+    [
+        # 3x3 over 5x5, padded: the kernel's middle row is there 5 times, each of the others 4.
+        ((2, 5, 5, 3), (3, 3, 3, 4), (2, 5, 5, 4), (1, 1), 2 * 3 * 4 * 13 * 13),
+        # The derivative of a gradient for a kernel, back to the images: 3x3 values under a kernel as large as the images.
+        ((2, 3, 3, 3), (5, 5, 3, 4), (2, 5, 5, 4), (3, 3), 2 * 3 * 4 * 13 * 13),
+    ],
+)
+def test_products_with_padding_are_not_counted(images, kernel, out, padding, expected):
+    specs = types.SimpleNamespace(lhs_spec=(0, 3, 1, 2), rhs_spec=(3, 2, 0, 1), out_spec=(0, 3, 1, 2))
+    parameters = {"dimension_numbers": specs, "padding": (padding, padding), "window_strides": (1, 1)}
+    parameters |= {"lhs_dilation": (1, 1), "rhs_dilation": (1, 1)}
+    assert child.products(images, kernel, out, parameters) == expected
 
 
 def test_a_row_is_a_run_of_the_trainer():
