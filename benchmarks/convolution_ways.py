@@ -5,7 +5,7 @@ import time
 
 import tensorflow as tf
 
-from zoo.core import convolution
+from zoo.core import batched_operations, convolution
 
 _ROUNDS = 7  # turns of each way, of which the median counts
 # Tasks, images of a task, height and width, channels in and out: layers of Conv-4 in MAML's steps
@@ -19,12 +19,8 @@ def ways():
         return tf.map_fn(lambda task: tf.nn.conv2d(*task, 1, "SAME"), (images, kernels), fn_output_signature=tf.float32)
 
     def grouped(images, kernels):
-        num_tasks, rows, height, width, channels = images.shape
-        size, filters = kernels.shape[1:3], kernels.shape[-1]
-        side_by_side = tf.reshape(tf.transpose(images, [1, 2, 3, 0, 4]), [rows, height, width, num_tasks * channels])
-        kernel = tf.reshape(tf.transpose(kernels, [1, 2, 3, 0, 4]), [*size, channels, num_tasks * filters])
-        maps = tf.nn.conv2d(side_by_side, kernel, 1, "SAME")
-        return tf.transpose(tf.reshape(maps, [rows, height, width, num_tasks, filters]), [3, 0, 1, 2, 4])
+        values = (batched_operations.side_by_side(images), batched_operations.side_by_side(kernels))
+        return batched_operations.apart(tf.nn.conv2d(*values, 1, "SAME"), tf.shape(images)[:1])
 
     def patches(images, kernels):
         def task(values):

@@ -27,7 +27,7 @@ def _maml(
 ROWS = {
     "maml_5_steps": _maml("MAML second order, 5 steps, 4 tasks, 15 queries", "MAML", 5, 5, 15, 4),
     "maml_1_step": _maml("MAML second order, 1 step, 32 tasks, 1 query", "MAML", 1, 5, 1, 32),
-    # With rates of 0.1 rounding grows over the steps until losses of the same step differ by more than 0.1 %.
+    # With rates of 0.1 rounding grows over the steps until losses of the same step differ by more than 0.1 %, here and in colour.
     "maml_20_way": _maml(
         "MAML second order, 20-way, 5 steps, 16 tasks, 1 query", "MAML", 5, 20, 1, 16, inner_learning_rate=0.01
     ),

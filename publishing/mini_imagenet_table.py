@@ -19,16 +19,17 @@ _NUMBER = re.compile(r"(\d+\.\d+) \+- (\d+\.\d+)")
 def mini_imagenet_table(metadata_by_folder, document):
     """Every method that has a config for miniImageNet, a row each, 5-way: results, published ones and training, as Markdown."""
     rows = {name: {} for name in zoo.METHODS}
-    for path, config in _configs().items():
-        cells = rows[config.model.method]
+    for path in sorted(pathlib.Path("configs").glob(f"*{DATASET}*.py")):
         published = published_results(path)
-        for folder, metadata in metadata_by_folder.items():
-            if config_path(metadata["command"]) == path:
-                for shot in SHOTS:
-                    reached = [result for result in metadata["results"] if result["shot"] == shot]
-                    if reached:
-                        cells.setdefault(shot, []).append(_cell(reached, folder, metadata, document))
-                cells.setdefault("trained", []).append(training_time(metadata, digits=0))
+        if not published:  # a pretraining whose network no paper has
+            continue
+        cells = rows[_module(path).get_config().model.method]
+        runs = {f: metadata for f, metadata in metadata_by_folder.items() if config_path(metadata["command"]) == path}
+        for folder, metadata in runs.items():
+            for shot in SHOTS:
+                if reached := [result for result in metadata["results"] if result["shot"] == shot]:
+                    cells.setdefault(shot, []).append(_cell(reached, folder, metadata, document))
+            cells.setdefault("trained", []).append(training_time(metadata, digits=0))
         for shot, value in published.items():
             cells.setdefault(f"published {shot}", []).append(value)
     columns = [*(key for shot in SHOTS for key in (shot, f"published {shot}")), "trained"]
@@ -41,23 +42,17 @@ def mini_imagenet_table(metadata_by_folder, document):
     return markdown.table(TITLES, lines)
 
 
-def _configs():
-    """The configs for miniImageNet by their paths; not those of pretraining whose network no paper has."""
-    configs = {}
-    for path in sorted(pathlib.Path("configs").glob(f"*{DATASET}*.py")):
-        if published_results(path):
-            configs[path] = importlib.import_module(f"configs.{path.stem}").get_config()
-    return configs
-
-
 def published_results(path):
     """{shot: mean and interval in %, as text} of the paper that the docstring of a config names: those that it names first."""
-    text = importlib.import_module(f"configs.{path.stem}").__doc__
-    paragraph = re.search(r"^Paper:.*?(?=^\w)", text, re.MULTILINE | re.DOTALL)[0]
+    paragraph = re.search(r"^Paper:.*?(?=^\w)", _module(path).__doc__, re.MULTILINE | re.DOTALL)[0]
     numbers = [f"{mean} ± {interval}" for mean, interval in _NUMBER.findall(paragraph)]
     one_shot = re.search(r"_(\d+)shot$", path.stem)
     shots = [int(one_shot[1])] if one_shot else SHOTS
     return dict(zip(shots, numbers))
+
+
+def _module(path):
+    return importlib.import_module(f"configs.{path.stem}")
 
 
 def _cell(results, folder, metadata, document):

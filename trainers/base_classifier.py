@@ -60,9 +60,8 @@ class Pretrainer(Trainer):
         )  # steps since the loss is not finite
         self.classifier.see_loss = lambda loss: self._num_lost.assign_add(tf.cast(~tf.math.is_finite(loss), tf.int64))
         optimizer = builder.build_optimizer(self.config["outer"])
-        if (
-            self.model.dtype_policy.name == "mixed_float16"
-        ):  # of the backbone: Keras asks the classifier's, which is float32
+        # The policy is the backbone's: Keras asks the classifier's, which is float32.
+        if self.model.dtype_policy.name == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         self._accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
         self.classifier.compile(

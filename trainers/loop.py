@@ -112,11 +112,12 @@ def _run_to_the_end(files, trainer, manager, config):
 
 def _forget_lost_weights(files, trainer, manager, records):
     """Whether the weights that a validation has kept, or all records of it, are lost; the next one's are kept, and a line says so."""
-    validated = any("validation_loss" in record for record in records)
     lost = None
-    if files.writes and validated:
+    if not files.writes:
+        return False
+    if any("validation_loss" in record for record in records):
         lost = files.lost_weights(trainer.kept)
-    elif files.writes and trainer.steps_done and not records and files.has_weights:
+    elif trainer.steps_done and not records and files.has_weights:
         lost = f"{files.path} has weights and no records, of {METRICS_FILE}, that tell of them"
     if lost is None:
         return False

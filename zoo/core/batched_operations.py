@@ -52,21 +52,21 @@ def _grouped(shared, of_task, sizes, operation):
     inputs = [
         operation.unstacked_input(index) * tf.concat([[1, 1, 1], num_tasks], axis=0)
         if index == sizes
-        else _side_by_side(operation.stacked_input(index))
+        else side_by_side(operation.stacked_input(index))
         for index in range(operation.num_inputs)
     ]
     types = [output.dtype for output in operation.outputs]
     outputs = pfor._create_op(operation.op_type, inputs, types, attrs=operation.op.node_def.attr).outputs
-    return pfor.wrap(_apart(outputs[0], num_tasks), True)
+    return pfor.wrap(apart(outputs[0], num_tasks), True)
 
 
-def _side_by_side(values):
+def side_by_side(values):
     """[T, a, b, c, d] -> [a, b, c, T * d]."""
     values = tf.transpose(values, [1, 2, 3, 0, 4])
     return tf.reshape(values, tf.concat([tf.shape(values)[:3], [-1]], axis=0))
 
 
-def _apart(values, num_tasks):
+def apart(values, num_tasks):
     """[a, b, c, T * d] -> [T, a, b, c, d]."""
     values = tf.reshape(values, tf.concat([tf.shape(values)[:3], num_tasks, [-1]], axis=0))
     return tf.transpose(values, [3, 0, 1, 2, 4])
