@@ -12,7 +12,7 @@ from trainers import builder
 from trainers.checks import check_kind, check_run
 from trainers.initial_weights import BACKBONE_FILE
 from trainers.trainer import Trainer
-from zoo.core import gradients
+from zoo.core import compiling, gradients
 from zoo.core.cosine_head import CosineHead
 from zoo.core.files import replaced_path
 from zoo.core.replica_statistics import over_replicas
@@ -60,6 +60,7 @@ class Pretrainer(Trainer):
         )  # steps since the loss is not finite
         self.classifier.see_loss = lambda loss: self._num_lost.assign_add(tf.cast(~tf.math.is_finite(loss), tf.int64))
         optimizer = builder.build_optimizer(self.config["outer"])
+        compiling.refuse_conditional(optimizer)
         # The policy is the backbone's: Keras asks the classifier's, which is float32.
         if self.model.dtype_policy.name == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -169,7 +170,7 @@ class _Classifier(keras.Model):
                 loss = self.compute_loss(images, labels, logits, training=True)  # summed over replicas: the mean of all
                 scaled = self.optimizer.scale_loss(loss)
             slopes = gradients.gradient(tape, scaled, self.trainable_variables)
-        self.optimizer.apply(gradients.clipped_whole(slopes, self.optimizer), self.trainable_variables)
+        self.optimizer.apply(gradients.whole(slopes, self.optimizer), self.trainable_variables)
         mean = loss * tf.distribute.get_strategy().num_replicas_in_sync
         self.metrics[0].update_state(mean, sample_weight=tf.shape(images)[0])
         logs = self.compute_metrics(images, labels, logits)

@@ -13,6 +13,7 @@ from tests.trainers.small_runs import (
     pretrain,
     pretraining_config,
     small_classes,  # noqa: F401
+    train,
 )
 from trainers import builder, checks, protocols
 from trainers.base_classifier import Pretrainer
@@ -61,6 +62,16 @@ def test_replicas_must_share_a_batch_evenly(tmp_path, mirrored):
     config["train"]["batch"] = 5
     with pytest.raises(ValueError, match="`config.train.batch` must be a multiple of the 2 replicas. Received: 5"):
         pretrain(config, tmp_path, mirrored)
+
+
+@pytest.mark.parametrize("option", ["gradient_accumulation_steps", "ema_overwrite_frequency"])
+@pytest.mark.parametrize("run, config", [(train, make_config), (pretrain, pretraining_config)])
+def test_what_keras_cannot_do_on_replicas_is_named_at_the_start(run, config, option, tmp_path, mirrored):
+    options = {"use_ema": option == "ema_overwrite_frequency", option: 2}
+    message = f"`{option}` of the optimizer must be left out in a strategy of tf.distribute. Received: {option}=2 in a "
+    with pytest.raises(ValueError, match=message):
+        run(config(optimizer_options=options), tmp_path, mirrored)
+    assert not (tmp_path / "config.json").exists()
 
 
 def test_pretraining_scales_its_loss_in_float16():

@@ -35,6 +35,22 @@ def refuse_jit(jit_compile):
         )
 
 
+def refuse_conditional(optimizer):
+    """Raises ValueError for an optimizer, in a strategy of tf.distribute, that applies its slopes only at every n-th step.
+
+    Keras asks on each replica whether it is such a step, and TensorFlow lets replicas meet outside of conditions alone.
+    """
+    if not tf.distribute.has_strategy():
+        return
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # a LossScaleOptimizer has one
+    for name in ("gradient_accumulation_steps", "ema_overwrite_frequency"):
+        if value := getattr(inner, name, None):
+            strategy = type(tf.distribute.get_strategy()).__name__
+            raise ValueError(
+                f"`{name}` of the optimizer must be left out in a strategy of tf.distribute. Received: {name}={value} in a {strategy}"
+            )
+
+
 def own_metrics(metrics, reported):
     """The metrics to compute beside the model's own, or None.
 

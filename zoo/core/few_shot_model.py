@@ -164,21 +164,22 @@ class FewShotModel(graph_errors.ErrorsInALine, keras.Model):
             raise ValueError("Training needs an optimizer: model.compile(optimizer=...). Received: optimizer=None")
         compiling.check_trainable(self)
         x, y = self._checked(data)
+        scale_loss = gradients.shared_scale(self.optimizer)
         with tf.control_dependencies(self.label_assertions(x, y)):
-            loss, outputs, slopes = self.compute_gradients(x, y, self.optimizer.scale_loss)
-        penalty, penalty_slopes = self._penalty_and_gradients()
+            loss, outputs, slopes = self.compute_gradients(x, y, scale_loss)
+        penalty, penalty_slopes = self._penalty_and_gradients(scale_loss)
         slopes = [slope + other for slope, other in zip(slopes, penalty_slopes)] if penalty_slopes else slopes
-        self.optimizer.apply(gradients.shared_out(slopes, self.optimizer), self.trainable_variables)
+        self.optimizer.apply(gradients.whole(slopes, self.optimizer), self.trainable_variables)
         return self._update_metrics(loss + penalty, y, outputs)
 
-    def _penalty_and_gradients(self):
-        """The layers' regularizers, and their gradients, scaled as the optimizer wants them; nothing where there are none."""
+    def _penalty_and_gradients(self, scale_loss):
+        """The layers' regularizers, and their gradients, which are those of `scale_loss` of them; nothing where there are none."""
         penalized = compiling.regularized(self.regularized_variables())
         if not penalized:
             return 0.0, []
         with tf.GradientTape() as tape:
             penalty = tf.add_n([variable.regularizer(variable) for variable in penalized])
-            scaled = self.optimizer.scale_loss(penalty)
+            scaled = scale_loss(penalty)
         return penalty, gradients.gradient(tape, scaled, self.trainable_variables)
 
     def regularized_variables(self):
@@ -289,13 +290,15 @@ class FewShotModel(graph_errors.ErrorsInALine, keras.Model):
 
         Raises:
             ValueError: for `loss`, `loss_weights` or `weighted_metrics`, and a subclass' `compute_loss`; for jit_compile=True; for metrics that are no list, or
-                named as one of the model's; for a backbone whose layers use `add_loss` or `activity_regularizer`.
+                named as one of the model's; for a backbone whose layers use `add_loss` or `activity_regularizer`; for an optimizer
+                that does not apply every gradient, in a strategy of tf.distribute.
         """
         compiling.refuse(self, loss=loss, loss_weights=loss_weights, weighted_metrics=weighted_metrics)
         compiling.refuse_own_loss(self)
         compiling.refuse_jit(options.get("jit_compile"))
         compiling.refuse_added_losses(self.backbone)
         reported = ("loss", *(metric.name for metric in self._episode_metrics))
+        compiling.refuse_conditional(optimizer)
         super().compile(optimizer=optimizer, metrics=compiling.own_metrics(metrics, reported), **options)
 
     def compile_from_config(self, config):

@@ -30,28 +30,31 @@ def gradient(tape, loss, sources, loss_scale=1.0):
     return tf.nest.map_structure(lambda slope, source: dense(slope, source) / loss_scale, slopes, sources)
 
 
-def shared_out(slopes, optimizer):
-    """What a replica gives `optimizer.apply`, which sums over replicas, of the slopes of the mean loss over its own tasks."""
-    num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return clipped_whole(slopes if num_replicas == 1 else [slope / num_replicas for slope in slopes], optimizer)
+def shared_scale(optimizer):
+    """The function by which a replica scales the mean loss over its own tasks: `optimizer.apply` sums slopes over replicas.
 
-
-def clipped_whole(slopes, optimizer):
-    """What a replica gives `optimizer.apply` in place of slopes whose sum over replicas is the gradient.
-
-    An optimizer that clips does it on each replica, before the sum: the clipping of the whole gradient, as one replica has it,
-    is done here, and leaves the optimizer nothing to clip.
+    A part of the mean over all tasks goes back through the layers, so that float16 overflows where it does in one replica.
     """
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if num_replicas == 1:
-        return slopes
+    return optimizer.scale_loss if num_replicas == 1 else lambda loss: optimizer.scale_loss(loss) / num_replicas
+
+
+def whole(slopes, optimizer):
+    """What a replica gives `optimizer.apply` in place of slopes whose sum over replicas is the gradient.
+
+    An optimizer clips on each replica, before the sum, and one that scales the loss leaves out a step where the first replica's
+    slopes are not finite, and that of no other. Such a one gets its part of the whole gradient, clipped as one replica has it.
+    """
+    num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     clipping = getattr(optimizer, "inner_optimizer", optimizer)  # a LossScaleOptimizer has one
-    if not any((clipping.clipnorm, clipping.clipvalue, clipping.global_clipnorm)):
+    clips = any((clipping.clipnorm, clipping.clipvalue, clipping.global_clipnorm))
+    if num_replicas == 1 or not (clips or clipping is not optimizer):
         return slopes
-    scale = optimizer.scale_loss(tf.ones([]))
-    summed = tf.distribute.get_replica_context().all_reduce("sum", slopes)
-    clipped = _clipped([slope / scale for slope in summed], clipping)
-    return [slope * scale / num_replicas for slope in clipped]
+    slopes = tf.distribute.get_replica_context().all_reduce("sum", slopes)
+    if clips:
+        scale = optimizer.scale_loss(tf.ones([]))
+        slopes = [slope * scale for slope in _clipped([slope / scale for slope in slopes], clipping)]
+    return [slope / num_replicas for slope in slopes]
 
 
 def _clipped(slopes, optimizer):
