@@ -112,8 +112,23 @@ def writable_folder(path, flag):
     return folder
 
 
-def _unwritable(path, flag, reason):
-    return ValueError(f"`{flag}` must be a folder that can be written. Received: {path}: {reason}")
+def check_output_file(path, flag):
+    """Raises ValueError where no file can be written at a path; what is there stays. For before what takes long."""
+    path = pathlib.Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return  # a pipe, say, which can be opened once
+    try:
+        is_new = not path.exists()
+        with open(path, "ab"):
+            pass
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise _unwritable(path, flag, error.strerror, "file") from error
+
+
+def _unwritable(path, flag, reason, kind="folder"):
+    return ValueError(f"`{flag}` must be a {kind} that can be written. Received: {path}: {reason}")
 
 
 def check_folder(path, flag, expected):

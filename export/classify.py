@@ -98,6 +98,8 @@ def main():
     if _SUPPORT.value:
         sources.check_there(_SUPPORT.value, "--support")
     sources.check_there(_QUERY.value, "--query")
+    if _CSV.value:
+        sources.check_output_file(_CSV.value, "--csv")
     with launcher.imports():
         from export.client import ServingError
         from export.folders import query_files
@@ -108,12 +110,12 @@ def main():
         names, predicted, probabilities = answers(client_of_flags(), queries)
     except ServingError as error:
         sys.exit(f"error: {printable(error)}")
-    if _CSV.value:
-        write_csv(_CSV.value, queries, names, probabilities)
     width = max(len(printable(query)) for query in queries)
     for query, name, row in zip(queries, predicted, probabilities):
         print(f"{printable(query):{width}}  {printable(name)}  {row.max():.3f}")
     print_accuracy(names, [folder for _, folder in found], predicted)
+    if _CSV.value:
+        write_csv(_CSV.value, queries, names, probabilities)
 
 
 if __name__ == "__main__":

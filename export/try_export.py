@@ -39,6 +39,8 @@ def main():
     sources.check_folder(_SAVED_MODEL.value, "--saved_model", "a version folder of an export")
     sidecar = read_sidecar(_SAVED_MODEL.value)
     check_export(sidecar)
+    if _PICTURE.value:
+        sources.check_output_file(_PICTURE.value, "--picture")
     with launcher.imports():
         import numpy as np
         import tensorflow as tf

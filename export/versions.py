@@ -10,6 +10,7 @@ import tempfile
 import tensorflow as tf
 
 from commands.sources import check_output_folder, writable_folder
+from zoo.core.graph_errors import line_of
 
 _SCRATCH = ".writing-"  # begins the names of folders that are not whole yet
 HIGHEST_VERSION = 2**63 - 1  # a server reads the name of the folder as an int64
@@ -58,7 +59,7 @@ def new_version(output_dir, version):
             scratch.chmod(0o755)
             os.rename(scratch, output_dir / str(version))
     except tf.errors.ResourceExhaustedError as error:
-        raise OSError(f"{output_dir} cannot hold the export: {error.message.splitlines()[0]}") from error
+        raise OSError(f"{output_dir} cannot hold the export: {line_of(error)}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from publishing import markdown
+from zoo.core.files import save_picture
 
 
 def presentation_curves(results):
@@ -25,7 +26,7 @@ def plot_presentations(path, curves):
     axis.set_ylim(0, 100)
     axis.grid(alpha=0.3)
     figure.legend(loc="outside upper center")  # names of presets are long
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
 
 
 def presentations_table(curves):

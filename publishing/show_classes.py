@@ -42,16 +42,19 @@ def main():
         raise app.UsageError("Give --name, --data_dir and --class_list with --dataset=tfds, and with no other.")
     if _ROOT.value:
         sources.check_there(_ROOT.value, "--root")
+    sources.check_output_file(_OUTPUT.value, "--output")
     with launcher.imports():
         from PIL import Image
 
         from publishing.contact_sheet import contact_sheet
         from zoo import datasets
+        from zoo.core.files import replaced_path
 
     options = _options()
     classes = datasets.load(_DATASET.value, _SUBSET.value, **options)
     sheet = contact_sheet(classes, _CLASSES.value, _IMAGES.value, _SEED.value, names=True)
-    Image.fromarray(sheet).save(_OUTPUT.value)
+    with replaced_path(_OUTPUT.value) as scratch:
+        Image.fromarray(sheet).save(scratch)
     print(
         f"{_OUTPUT.value}: {min(_CLASSES.value, classes.num_classes)} of {classes.num_classes} classes of {_SUBSET.value}"
     )

@@ -5,6 +5,7 @@ from matplotlib.ticker import MaxNLocator
 
 from publishing import markdown
 from studies.gradient_measurements import slopes
+from zoo.core.files import save_picture
 
 _WEIGHTS_OF_B = {"MAML": "2(k-1) alpha", "FOMAML": "(k-1) alpha", "Reptile": "(k-1)/2 alpha"}
 _EXPECTED = {"MAML": "A - 2(k-1) alpha B", "FOMAML": "A - (k-1) alpha B", "Reptile": "k A - k(k-1)/2 alpha B"}
@@ -116,7 +117,7 @@ def plot_terms(path, result):
         axis.legend(fontsize=8, loc="lower right")
     axes[0].set_ylabel("|direction - leading order| / |direction|")
     figure.suptitle("Error of the leading order (slopes between the two smallest alphas)", fontsize=11)
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
 
 
 # ---- combinations
@@ -171,4 +172,4 @@ def plot_combinations(path, records, combinations, metric):
     axis.set_ylabel(f"{metric.replace('_', ' ')}{', %' if metric == 'accuracy' else ''} after adaptation")
     axis.grid(alpha=0.3)
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="outer update")
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)

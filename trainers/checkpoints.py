@@ -6,6 +6,8 @@ import time
 
 import tensorflow as tf
 
+from trainers.errors import TrainingError
+from zoo.core.graph_errors import line_of
 from zoo.presets.loader import WEIGHTS_FILE
 
 _FILE = re.compile(r"ckpt-(\d+)\.(index|data-\d+-of-\d+)")
@@ -27,6 +29,7 @@ def restore_latest(checkpoint, folder, writes, required=None):
     Raises:
         ValueError: where no checkpoint can be read, unless it is the first of its run, whose writing was stopped; or where the one that
             can be read is of another model.
+        TrainingError: where the list of checkpoints cannot be written.
     """
     folder = pathlib.Path(folder)
     faults, whole, older = {}, None, find_checkpoints(folder)
@@ -49,7 +52,12 @@ def restore_latest(checkpoint, folder, writes, required=None):
     if whole and writes:
         listed = [*reversed(older), whole]
         # Without times the manager would take them for those to keep for ever.
-        tf.compat.v1.train.update_checkpoint_state(str(folder), whole, listed, None, [time.time()] * len(listed), 0.0)
+        times = [time.time()] * len(listed)
+        try:
+            tf.compat.v1.train.update_checkpoint_state(str(folder), whole, listed, None, times, 0.0)
+        except tf.errors.OpError as error:
+            rest = f"When it can, the same command goes on from {whole}"
+            raise TrainingError(f"{folder} cannot be written: {line_of(error)}. {rest}") from error
     if whole:
         try:
             (required or checkpoint).restore(whole).assert_existing_objects_matched().expect_partial()

@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from trainers.workdir import read_metrics
+from zoo.core.files import save_picture
 from zoo.core.metrics import lower_is_better
 
 CURVE_FILE = "learning_curve.png"
@@ -29,4 +30,4 @@ def plot_learning_curve(workdir, metric):
     if lower_is_better(metric):  # errors fall over decades
         for axis in axes:
             axis.set_yscale("log")
-    figure.savefig(f"{workdir}/{CURVE_FILE}", dpi=120)
+    save_picture(figure, f"{workdir}/{CURVE_FILE}")

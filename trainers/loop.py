@@ -213,8 +213,9 @@ def _writing(files, manager):
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
+        reason = line_of(error) if isinstance(error, tf.errors.OpError) else str(error).splitlines()[0]
         raise TrainingError(
-            f"{files.path} cannot be written: {str(error).splitlines()[0]}. When it can, the same command goes on from "
+            f"{files.path} cannot be written: {reason}. When it can, the same command goes on from "
             f"{manager.latest_checkpoint or 'the beginning'}"
         ) from error
 

@@ -132,6 +132,17 @@ def folders(tmp_path):
             ["--dataset=image_folder", "--root={0}/none", "--output={0}/x.png"],
             "`--root` must be a file or folder that is there. Received: {0}/none",
         ),
+        (
+            "publishing.show_classes",
+            ["--output={0}/none/x.png"],
+            "`--output` must be a file that can be written. Received: {0}/none/x.png: No such file or directory",
+        ),
+        ("publishing.show_classes", ["--output={0}/empty"], "Received: {0}/empty: Is a directory"),
+        (
+            "export.classify",
+            ["--server=h:1", "--query={0}/file", "--csv={0}/file/x.csv"],
+            "`--csv` must be a file that can be written. Received: {0}/file/x.csv: Not a directory",
+        ),
         ("export.try_export", ["--saved_model={0}/none"], "Received: {0}/none, no such folder"),
         ("studies.gradient_study", ["--workdir={0}/none", "--output_dir={0}/o"], "Received: {0}/none, no such folder"),
     ],

@@ -228,6 +228,18 @@ def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path, monke
     assert steps == [record["step"] for record in workdir.read_metrics(tmp_path / "straight")]
 
 
+def test_a_disk_that_is_still_full_is_said_in_a_line(tmp_path, monkeypatch):
+    """TensorFlow lists the checkpoints anew when a run goes on."""
+    checkpoint = saved(tmp_path)
+
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "{{node}} checkpoint.tmp; No space left on device")
+
+    monkeypatch.setattr(tf.compat.v1.train, "update_checkpoint_state", full)
+    with pytest.raises(TrainingError, match=f"^{tmp_path} cannot be written: checkpoint.tmp; No space .*ckpt-12$"):
+        restore_latest(checkpoint, tmp_path, True)
+
+
 def test_weights_without_the_record_of_their_validation_are_not_evaluated(tmp_path):
     """Killed between the first validation and the first checkpoint, and begun anew: the records went, the weights stayed."""
     for content in (None, "", json.dumps({"step": 2, "loss": 1.0}) + "\n"):

@@ -19,9 +19,13 @@ def replaced(path, mode="wb", **options):
         mode, **options: of `open`.
     """
     scratch = f"{path}.tmp"
-    with open(scratch, mode, **options) as file:
-        yield file
-    os.replace(scratch, path)
+    try:
+        with open(scratch, mode, **options) as file:
+            yield file
+        os.replace(scratch, path)
+    except BaseException:  # on a full disk it would keep the room that another needs
+        pathlib.Path(scratch).unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager
@@ -35,6 +39,12 @@ def replaced_path(path):
         scratch = pathlib.Path(folder, path.name)
         yield scratch
         os.replace(scratch, path)
+
+
+def save_picture(figure, path):
+    """Writes a matplotlib figure, as `replaced_path` does."""
+    with replaced_path(path) as scratch:
+        figure.savefig(scratch, dpi=120)
 
 
 def write_text(path, text):

@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 from matplotlib.figure import Figure
 
+from zoo.core.files import save_picture
+
 _NAME_WIDTH = 13  # characters of a name above an image
 
 
@@ -51,7 +53,7 @@ def _plot_images(path, x, labels, predictions, names):
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name in a script that it lacks
-        figure.savefig(path, dpi=120)
+        save_picture(figure, path)
 
 
 def _show(axis, image, title, color):
@@ -77,4 +79,4 @@ def _plot_regression(path, x, y, outputs):
     axis.set_ylabel("y")
     axis.grid(alpha=0.3)
     axis.legend()
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
