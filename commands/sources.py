@@ -105,8 +105,10 @@ def writable_folder(path, flag):
     folder = pathlib.Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").write_text("x")  # on a full disk a file without content can be written
-        (folder / ".writable").unlink()
+        try:
+            (folder / ".writable").write_text("x")  # on a full disk a file without content can be written
+        finally:
+            (folder / ".writable").unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(path, flag, error.strerror) from error
     return folder

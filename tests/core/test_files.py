@@ -15,5 +15,14 @@ def test_a_file_is_replaced_whole(tmp_path):
     assert path.read_text() == "new" and [*tmp_path.iterdir()] == [path]
 
 
+@pytest.mark.parametrize("replaced", [files.replaced, files.replaced_path])
+def test_a_full_disk_is_said_with_the_file(replaced, tmp_path):
+    """/dev/full can be opened, and not be written."""
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path / 'file'}'$"), replaced(tmp_path / "file"):
+        with open("/dev/full", "w") as full:
+            full.write("x")
+    assert not list(tmp_path.iterdir())
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__]))

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -238,6 +239,21 @@ def test_a_disk_that_is_still_full_is_said_in_a_line(tmp_path, monkeypatch):
     monkeypatch.setattr(tf.compat.v1.train, "update_checkpoint_state", full)
     with pytest.raises(TrainingError, match=f"^{tmp_path} cannot be written: checkpoint.tmp; No space .*ckpt-12$"):
         restore_latest(checkpoint, tmp_path, True)
+
+
+def test_a_checkpoint_without_a_loss_scale_is_named(tmp_path):
+    """Once, `trainers.pretrain` trained in mixed_float16 without one."""
+    weight = keras.Variable(np.ones(3, "float32"))
+    before, now = keras.optimizers.AdamW(), keras.optimizers.LossScaleOptimizer(keras.optimizers.AdamW())
+    for optimizer in (before, now):
+        optimizer.build([weight])
+    manager, _ = restore_latest(tf.train.Checkpoint(optimizer=before), tmp_path, True)
+    manager.save(checkpoint_number=4)
+    message = "ckpt-4 is not .*: expected the loss scale of mixed_float16. Received: an optimizer without one, [^\n]*$"
+    with pytest.raises(ValueError, match=message):
+        restore_latest(tf.train.Checkpoint(optimizer=now), tmp_path, True)
+    manager.save(checkpoint_number=8)
+    restore_latest(tf.train.Checkpoint(optimizer=before), tmp_path, True)
 
 
 def test_weights_without_the_record_of_their_validation_are_not_evaluated(tmp_path):

@@ -23,8 +23,9 @@ def replaced(path, mode="wb", **options):
         with open(scratch, mode, **options) as file:
             yield file
         os.replace(scratch, path)
-    except BaseException:  # on a full disk it would keep the room that another needs
-        pathlib.Path(scratch).unlink(missing_ok=True)
+    except BaseException as error:
+        pathlib.Path(scratch).unlink(missing_ok=True)  # on a full disk it would keep the room that another needs
+        _name_file(error, path)
         raise
 
 
@@ -37,8 +38,18 @@ def replaced_path(path):
     path = pathlib.Path(path)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=SCRATCH) as folder:
         scratch = pathlib.Path(folder, path.name)
-        yield scratch
+        try:
+            yield scratch
+        except OSError as error:
+            _name_file(error, path)
+            raise
         os.replace(scratch, path)
+
+
+def _name_file(error, path):
+    """Puts the file into the text of an OSError that has none: Python names it where it is opened, and not where it is written."""
+    if isinstance(error, OSError) and error.errno and error.filename is None:
+        error.filename = str(path)
 
 
 def save_picture(figure, path):
