@@ -134,7 +134,7 @@ def test_a_server_that_is_not_there_is_named():
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_the_documented_line_for_curl_takes_large_files(clients, tmp_path):
     """200 kB and more: beyond what one argument of a command may have."""
-    text = (pathlib.Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    text = pathlib.Path("docs/serving.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"```sh\n([^`]*curl[^`]*)```", text)
     server = re.match(r"http://(.*?)/", clients["rest"]._url).group(1)
     rng, files = np.random.default_rng(0), []
