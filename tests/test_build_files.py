@@ -1,6 +1,6 @@
-"""BUILD files say what is there: a target for every module, and among its deps every module and package that it imports.
+"""BUILD files say what is there: a target for every module, and among its deps and data what it imports and reads.
 
-BUILD files are read as Python, whose syntax Starlark shares. What only Bazel knows, such as files that tests read, needs Bazel.
+BUILD files are read as Python, whose syntax Starlark shares. Only Bazel misses a file whose name is put together from parts.
 """
 
 import ast
@@ -30,18 +30,33 @@ PACKAGES = {
 
 
 def read_targets():
-    """{label: (its modules' paths, its deps)} of all py_* targets."""
+    """{label: {"modules": paths, "files": paths, "deps": labels, "data": labels, "tags": texts}}: all srcs are files, and those of
+    py_* targets are modules too.
+    """
     targets = {}
-    for build in sorted(path for folder in FOLDERS for path in pathlib.Path(folder).rglob("BUILD")):
-        folder = build.parent.as_posix()
+    for build in sorted(path for folder in (*FOLDERS, "docs") for path in pathlib.Path(folder).rglob("BUILD")):
+        folder = build.parent
         for node in ast.parse(build.read_text(encoding="utf-8")).body:
-            if not isinstance(node, ast.Expr) or not ast.unparse(node.value.func).startswith("py_"):
-                continue
-            values = {word.arg: word.value for word in node.value.keywords}
-            srcs, deps = (ast.literal_eval(values[name]) if name in values else [] for name in ("srcs", "deps"))
-            label = f"//{folder}:{ast.literal_eval(values['name'])}"
-            targets[label] = ([f"{folder}/{source}" for source in srcs], {whole(dep, folder) for dep in deps})
+            words = {word.arg: word.value for word in node.value.keywords} if isinstance(node, ast.Expr) else {}
+            if "name" in words:
+                srcs, deps, data, tags = (listed(words.get(name), folder) for name in ("srcs", "deps", "data", "tags"))
+                files = [f"{folder}/{source}" for source in srcs]
+                targets[f"//{folder}:{words['name'].value}"] = {
+                    "modules": files if ast.unparse(node.value.func).startswith("py_") else [],
+                    "files": files,
+                    "deps": {whole(dep, folder) for dep in deps},
+                    "data": {whole(label if label.startswith(("/", ":")) else f":{label}", folder) for label in data},
+                    "tags": tags,
+                }
     return targets
+
+
+def listed(node, folder):
+    """The items of a list, or the files that a glob finds."""
+    if isinstance(node, ast.Call):
+        found = [path for pattern in listed(node.args[0], folder) for path in folder.glob(pattern)]
+        return [path.relative_to(folder).as_posix() for path in found]
+    return ast.literal_eval(node) if node else []
 
 
 def whole(label, folder=""):
@@ -51,6 +66,17 @@ def whole(label, folder=""):
     return label if ":" in label else f"{label}:{label.rpartition('/')[2]}"
 
 
+def files_of(label, visited):
+    """The paths of a label that is a file, or of what a target brings with it and `visited` does not have."""
+    if label in visited or label.startswith("@"):
+        return
+    visited.add(label)
+    target = TARGETS.get(label, {"files": [label[2:].replace(":", "/").removeprefix("/")], "deps": (), "data": ()})
+    yield from target["files"]
+    for other in (*target["deps"], *target["data"]):
+        yield from files_of(other, visited)
+
+
 def imported(path):
     """The names of what a module imports: `a.b.c` for `from a.b import c`, whether c is a module or not."""
     for node in ast.walk(ast.parse(pathlib.Path(path).read_text(encoding="utf-8"))):
@@ -58,6 +84,15 @@ def imported(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def read_files(path):
+    """The paths that a module names whole: pathlib.Path("a"), what its glob finds, and what lies beside the module."""
+    text = pathlib.Path(path).read_text(encoding="utf-8")
+    for names, glob, pattern in re.findall(r'pathlib\.Path\(((?:"[^"]*"(?:, )?)*)\)(?:\.(r?glob)\("(.*?)"\))?', text):
+        named = pathlib.Path(*ast.literal_eval(f"[{names}]"))
+        yield from getattr(named, glob)(pattern) if glob else [named]
+    yield from (pathlib.Path(path).with_name(name) for name in re.findall(r'__file__\)\.with_name\("(.*?)"\)', text))
 
 
 def started(path):
@@ -70,7 +105,7 @@ def started(path):
 
 
 TARGETS = read_targets()
-OWNERS = {path: label for label, (paths, _) in TARGETS.items() for path in paths}
+OWNERS = {path: label for label, target in TARGETS.items() for path in target["modules"]}
 
 
 def owner(name):
@@ -96,13 +131,25 @@ def test_every_module_has_a_target():
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_deps_have_every_module_that_is_imported(folder):
     lacking = {}
-    for label, (paths, deps) in TARGETS.items():
+    for label, target in TARGETS.items():
         if label[2:].replace(":", "/").split("/")[0] == folder:
-            names = [name for path in paths for name in imported(path)]
-            names += [name for path in paths for name in started(path) if folder == "tests"]
+            names = [name for path in target["modules"] for name in imported(path)]
+            names += [name for path in target["modules"] for name in started(path) if folder == "tests"]
             needed = {owner(name) for name in names} - {None, label}
-            lacking[label] = sorted(needed - deps - LATER.get(label, set()))
+            lacking[label] = sorted(needed - target["deps"] - LATER.get(label, set()))
     assert lacking and {label: labels for label, labels in lacking.items() if labels} == {}
+
+
+def test_targets_have_the_files_that_they_read():
+    lacking, read = {}, set()
+    for label, target in TARGETS.items():
+        if "manual" not in target["tags"]:
+            named = {file for path in target["modules"] for file in read_files(path)}
+            found = {file.as_posix() for file in named if file.is_file() and not file.is_absolute()}
+            lacking[label] = sorted(found - set(files_of(label, set())))
+            read |= found
+    assert read >= {"README.md", "docs/own_pictures.md", "tests/export/localhost.pem"}
+    assert {label: files for label, files in lacking.items() if files} == {}
 
 
 if __name__ == "__main__":

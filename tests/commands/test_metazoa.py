@@ -150,10 +150,9 @@ def test_the_wheel_has_all_that_the_command_needs_and_no_tests(folder, tmp_path)
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {
         *("commands", "configs", "export", "publishing", "studies", "trainers", "zoo"),
     }
-    data = [
-        path for path in pathlib.Path("zoo").rglob("*") if path.suffix in (".json", ".h5") or path.name == "card.md"
-    ]
-    assert {str(path) for path in data} | {str(path) for path in pathlib.Path("configs").glob("*.py")} <= set(names)
+    data = [path for path in (source / "zoo").rglob("*") if path.suffix in (".json", ".h5") or path.name == "card.md"]
+    data += (source / "configs").glob("*.py")
+    assert data and {path.relative_to(source).as_posix() for path in data} <= set(names)
     subprocess.run([*pip, "install", *options[:2], "--target", str(target), str(wheel)], check=True)
     script = [str(target / "bin" / "metazoa")]
     done = run(folder, "--help", path=target, start=script)
