@@ -63,7 +63,8 @@ def _with_files(argv):
 def repeating_command(module):
     """The command that repeats this run, quoted for a shell: the same config, changes and precision, in a workdir named after the config."""
     flag = flags.FLAGS["config"]
-    path, here = pathlib.Path(config_flags.get_config_filename(flag)).resolve(), pathlib.Path.cwd()
+    path, here = pathlib.Path(config_flags.get_config_filename(flag)), pathlib.Path.cwd()
+    path = path.parent.resolve() / path.name  # a config that is a link keeps its name
     if path.is_relative_to(here):
         shown = path.relative_to(here)
     else:
