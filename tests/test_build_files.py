@@ -4,6 +4,7 @@ BUILD files are read as Python, whose syntax Starlark shares. Only Bazel misses 
 """
 
 import ast
+import os
 import pathlib
 import re
 import sys
@@ -150,6 +151,16 @@ def test_targets_have_the_files_that_they_read():
             read |= found
     assert read >= {"README.md", "docs/own_pictures.md", "tests/export/localhost.pem"}
     assert {label: files for label, files in lacking.items() if files} == {}
+
+
+def test_the_test_of_documents_has_what_they_name():
+    named = set()
+    for path in map(pathlib.Path, ("README.md", "CONTRIBUTING.md", *pathlib.Path("docs").rglob("*.md"))):
+        text = path.read_text(encoding="utf-8")
+        named |= {f"{module.replace('.', '/')}.py" for module in re.findall(r"python -m (\w+\.\w+)", text)}
+        named |= {os.path.normpath(path.parent / target) for target in re.findall(r"\]\((?!http)([^)#]+)\)", text)}
+    found = {path for path in named if pathlib.Path(path).is_file()}
+    assert len(found) > 100 and found - set(files_of("//tests:test_readme", set())) == set()
 
 
 if __name__ == "__main__":
