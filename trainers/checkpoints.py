@@ -64,14 +64,18 @@ def restore_latest(checkpoint, folder, writes, required=None):
             if required:
                 checkpoint.restore(whole).expect_partial()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
-            raise ValueError(f"{whole} is not a checkpoint of this model: {_difference(checkpoint, whole, error)}") from error
+            raise ValueError(
+                f"{whole} is not a checkpoint of this model: {_difference(checkpoint, whole, error)}"
+            ) from error
     return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=_KEPT), whole
 
 
 def _difference(checkpoint, path, error):
     """What a checkpoint lacks, in words, where TensorFlow's own do not tell."""
     names = tf.train.load_checkpoint(path).get_variable_to_shape_map()
-    if hasattr(getattr(checkpoint, "optimizer", None), "dynamic_scale") and not any("dynamic_scale" in name for name in names):
+    if hasattr(getattr(checkpoint, "optimizer", None), "dynamic_scale") and not any(
+        "dynamic_scale" in name for name in names
+    ):
         return (
             "expected the loss scale of mixed_float16. Received: an optimizer without one, of a version that scaled no loss; "
             "begin anew in another --workdir"
