@@ -61,6 +61,8 @@ class Pretrainer(Trainer):
         self.classifier.see_loss = lambda loss: self._num_lost.assign_add(tf.cast(~tf.math.is_finite(loss), tf.int64))
         optimizer = builder.build_optimizer(self.config["outer"])
         compiling.refuse_conditional(optimizer)
+        if optimizer.use_ema:  # Keras would put the averages in the weights at the end of each `fit`: at each record
+            raise ValueError("`config.outer.optimizer_options.use_ema` must be left out in pretraining. Received: True")
         # The policy is the backbone's: Keras asks the classifier's, which is float32.
         if self.model.dtype_policy.name == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

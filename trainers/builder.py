@@ -115,7 +115,12 @@ def build_learning_rate(outer):
 
 
 def build_optimizer(outer):
-    """The outer optimizer with its learning rate schedule."""
+    """The outer optimizer with its learning rate schedule.
+
+    Raises:
+        ValueError: for what the optimizer cannot be made with; for `use_ema` without `ema_overwrite_frequency`: Keras takes the
+            averages at the end of `fit`, which a run does not call.
+    """
     options = {
         name: arguments.number(f"config.outer.optimizer_options.{name}", value) if isinstance(value, float) else value
         for name, value in outer.get("optimizer_options", {}).items()
@@ -123,6 +128,11 @@ def build_optimizer(outer):
     norm = outer.get("global_clipnorm")
     if norm is not None:  # Keras takes one below 0, and does not clip
         options["global_clipnorm"] = arguments.number("config.outer.global_clipnorm", norm, above=0)
+    if options.get("use_ema") and not options.get("ema_overwrite_frequency"):
+        raise ValueError(
+            "`config.outer.optimizer_options.use_ema` must have an `ema_overwrite_frequency` beside it: nothing else puts the "
+            f"averages in the weights. Received: {options}"
+        )
     return _optimizer_class(outer["optimizer"], options)(build_learning_rate(outer), **options)
 
 

@@ -74,6 +74,12 @@ def test_what_keras_cannot_do_on_replicas_is_named_at_the_start(run, config, opt
     assert not (tmp_path / "config.json").exists()
 
 
+def test_averages_of_weights_are_refused_in_pretraining(tmp_path):
+    config = pretraining_config(optimizer_options={"use_ema": True, "ema_overwrite_frequency": 3})
+    with pytest.raises(ValueError, match="`config.outer.optimizer_options.use_ema` must be left out in pretraining"):
+        pretrain(config, tmp_path)
+
+
 def test_pretraining_scales_its_loss_in_float16():
     for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
         config = builder.with_precision(pretraining_config(), precision)

@@ -66,6 +66,10 @@ def test_options_stand_beside_schedule_and_clipping():
             r"`config.outer.optimizer` must be one of \['adadelta'.*'adam'.*'sgd'\]. Received: 'adma'",
         ),
         ({"optimizer_options": {"beta1": 0.5}}, r"of Adam must be among .*'beta_1'.* Received: 'beta1'"),
+        (
+            {"optimizer_options": {"use_ema": True}},
+            r"`ema_overwrite_frequency` beside it: .* Received: {'use_ema': True}",
+        ),
         ({"optimizer_options": {"learning_rate": 0.5}}, r"of Adam must be among .* Received: 'learning_rate'"),
         ({"optimizer": "sgd", "optimizer_options": {"beta_1": 0.5}}, r"of SGD must be among .* Received: 'beta_1'"),
         ({"global_clipnorm": 0.0}, "`config.outer.global_clipnorm` must be a number above 0. Received: .*=0.0"),
