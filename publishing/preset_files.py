@@ -10,7 +10,7 @@ import zoo
 from commands.calling import command_line
 from publishing import card
 from publishing.results import NOT_SHIPPED
-from zoo.core.files import replaced_path, write_text
+from zoo.core.files import check_room, replaced_path, write_text
 from zoo.presets import loader, writer
 
 MAX_BYTES = 1_000_000
@@ -56,6 +56,7 @@ def store_as_float16(path):
 
     Repeat the results afterwards, `python -m trainers.evaluate --preset=NAME`, to see that this cost nothing.
     """
+    check_room(path.parent, path.stat().st_size)  # h5py ends the process where there is none
     with replaced_path(path) as scratch, h5py.File(path) as source, h5py.File(scratch, "w", libver="latest") as target:
 
         def copy(name, item):

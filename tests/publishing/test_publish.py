@@ -1,5 +1,6 @@
 import os
 import pathlib
+import shutil
 import sys
 
 import h5py
@@ -203,6 +204,17 @@ def test_weights_of_half_the_size_load_as_float32(tmp_path):
     for found, weights in zip(again.get_weights(), model.get_weights(), strict=True):
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, weights.astype(np.float16).astype(np.float32))
+
+
+def test_weights_stay_as_they_are_where_the_disk_is_full(tmp_path, monkeypatch):
+    path, usage = tmp_path / "some.h5", shutil.disk_usage(tmp_path)
+    with h5py.File(path, "w") as file:
+        file["kernel"] = np.ones(9, np.float32)
+    content = path.read_bytes()
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=10))
+    with pytest.raises(OSError, match="No space left on device: .* bytes are needed and 10 free"):
+        store_as_float16(path)
+    assert path.read_bytes() == content
 
 
 def test_whole_numbers_keep_their_type(tmp_path):
