@@ -56,8 +56,7 @@ def restore_latest(checkpoint, folder, writes, required=None):
         try:
             tf.compat.v1.train.update_checkpoint_state(str(folder), whole, listed, None, times, 0.0)
         except tf.errors.OpError as error:
-            rest = f"When it can, the same command goes on from {whole}"
-            raise TrainingError(f"{folder} cannot be written: {line_of(error)}. {rest}") from error
+            raise cannot_be_written(folder, error, whole) from error
     if whole:
         try:
             (required or checkpoint).restore(whole).assert_existing_objects_matched().expect_partial()
@@ -68,6 +67,13 @@ def restore_latest(checkpoint, folder, writes, required=None):
                 f"{whole} is not a checkpoint of this model: {_difference(checkpoint, whole, error)}"
             ) from error
     return tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=_KEPT), whole
+
+
+def cannot_be_written(folder, error, latest):
+    """The TrainingError for what a disk refuses, in one line: an OSError or one of TensorFlow's; `latest` as a manager has it."""
+    reason = line_of(error) if isinstance(error, tf.errors.OpError) else str(error).splitlines()[0]
+    rest = f"When it can, the same command goes on from {latest or 'the beginning'}"
+    return TrainingError(f"{folder} cannot be written: {reason}. {rest}")
 
 
 def _difference(checkpoint, path, error):

@@ -18,6 +18,7 @@ import zoo
 from commands import signals
 from publishing.results import format_result
 from trainers import builder, class_record, divergence, workers
+from trainers.checkpoints import cannot_be_written
 from trainers.distribute import describe_machine, is_chief
 from trainers.errors import DivergenceError, TrainingError
 from trainers.initial_weights import load_initial_weights
@@ -213,11 +214,7 @@ def _writing(files, manager):
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        reason = line_of(error) if isinstance(error, tf.errors.OpError) else str(error).splitlines()[0]
-        raise TrainingError(
-            f"{files.path} cannot be written: {reason}. When it can, the same command goes on from "
-            f"{manager.latest_checkpoint or 'the beginning'}"
-        ) from error
+        raise cannot_be_written(files.path, error, manager.latest_checkpoint) from error
 
 
 def _continue_run(files, trainer, config, command):

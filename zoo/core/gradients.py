@@ -46,14 +46,14 @@ def whole(slopes, optimizer):
     slopes are not finite, and that of no other. Such a one gets its part of the whole gradient, clipped as one replica has it.
     """
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    clipping = getattr(optimizer, "inner_optimizer", optimizer)  # a LossScaleOptimizer has one
-    clips = any((clipping.clipnorm, clipping.clipvalue, clipping.global_clipnorm))
-    if num_replicas == 1 or not (clips or clipping is not optimizer):
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # a LossScaleOptimizer has one
+    scales, clips = inner is not optimizer, any((inner.clipnorm, inner.clipvalue, inner.global_clipnorm))
+    if num_replicas == 1 or not (scales or clips):
         return slopes
     slopes = tf.distribute.get_replica_context().all_reduce("sum", slopes)
     if clips:
         scale = optimizer.scale_loss(tf.ones([]))
-        slopes = [slope * scale for slope in _clipped([slope / scale for slope in slopes], clipping)]
+        slopes = [slope * scale for slope in _clipped([slope / scale for slope in slopes], inner)]
     return [slope / num_replicas for slope in slopes]
 
 
