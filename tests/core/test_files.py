@@ -1,6 +1,7 @@
 import sys
 
 import pytest
+from matplotlib.figure import Figure
 
 from zoo.core import files
 
@@ -22,6 +23,14 @@ def test_a_full_disk_is_said_with_the_file(replaced, tmp_path):
         with open("/dev/full", "w") as full:
             full.write("x")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name, written", [("letters", "letters.png"), ("letters.svg", "letters.svg")])
+def test_a_picture_is_written_where_matplotlib_writes_it(name, written, tmp_path):
+    figure = Figure()
+    figure.add_subplot()
+    files.save_picture(figure, tmp_path / name)
+    assert [file.name for file in tmp_path.iterdir()] == [written]
 
 
 if __name__ == "__main__":

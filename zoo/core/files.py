@@ -53,8 +53,9 @@ def _name_file(error, path):
 
 
 def save_picture(figure, path):
-    """Writes a matplotlib figure, as `replaced_path` does."""
-    with replaced_path(path) as scratch:
+    """Writes a matplotlib figure, as `replaced_path` does; one without an ending gets .png, as matplotlib has it."""
+    path = pathlib.Path(path)
+    with replaced_path(path if path.suffix else path.with_name(f"{path.name}.png")) as scratch:
         figure.savefig(scratch, dpi=120)
 
 
